@@ -1,0 +1,88 @@
+"""The words that cross between rooms: ids, addresses, seconds, samples, sequence numbers, safe text."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import NewType, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+PeerId = NewType("PeerId", str)
+"""Who a peer is: 64 lowercase hex digits, the SHA-256 of its public key (SubjectPublicKeyInfo, DER)."""
+
+RoomId = NewType("RoomId", str)
+"""Which room: 32 lowercase hex digits."""
+
+Seconds: TypeAlias = float
+"""A monotonic instant or a duration; never wall-clock time."""
+
+Samples: TypeAlias = npt.NDArray[np.float32]
+"""Sound: float32, one channel, shape (n,), nominal range -1..1."""
+
+SAMPLE_RATE = 48_000
+"""Samples per second everywhere inside; Opus over RTP always counts at this rate (RFC 7587 section 4.1)."""
+
+SHORT_ID_DIGITS = 8
+"""How many digits of an id a person is shown."""
+
+NAME_CHARACTERS_MAX = 32
+"""Longest alias or room name, in characters: what fits a line of a narrow terminal beside its marks."""
+
+NAME_BYTES_MAX = 128
+"""Longest alias or room name in UTF-8: half of what one DNS character-string can carry (RFC 6763 section 6.1)."""
+
+COMBINING_MARKS_MAX = 2
+"""Marks that may follow one letter; more is decoration that runs over the neighbouring lines."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Where a UDP socket is: an IPv4 or IPv6 literal (link-local with its `%scope`) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def short(peer_id: str) -> str:
+    """The first digits of an id, enough to tell peers apart by eye."""
+    return peer_id[:SHORT_ID_DIGITS]
+
+
+def sequence_distance(newer: int, older: int) -> int:
+    """How far `newer` is ahead of `older` among 16-bit RTP sequence numbers: -32768..32767 (RFC 3550 appendix A.1)."""
+    return ((newer - older + 0x8000) & 0xFFFF) - 0x8000
+
+
+def timestamp_distance(newer: int, older: int) -> int:
+    """How far `newer` is ahead of `older` among 32-bit RTP timestamps, in ticks: -2^31..2^31-1."""
+    return ((newer - older + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000
+
+
+def safe_text(text: str, characters_max: int = NAME_CHARACTERS_MAX, bytes_max: int = NAME_BYTES_MAX) -> str:
+    """Other people's text made fit to show on one line: the one cleaning function at the boundary.
+
+    Composes (NFC), turns white space into single blanks, and drops what a terminal could obey or a reader could
+    be fooled by: control, format (bidirectional overrides among them), surrogate, private and unassigned
+    characters, and combining marks beyond two in a row. Cuts to the limits at a character's edge. The result may
+    be empty.
+    """
+    kept: list[str] = []
+    marks = 0
+    size = 0
+    for letter in unicodedata.normalize("NFC", text[: 4 * characters_max]):
+        character = " " if letter.isspace() else letter
+        category = unicodedata.category(character)
+        marks = marks + 1 if category.startswith("M") else 0
+        blank_after_blank = character == " " and (not kept or kept[-1] == " ")
+        if category.startswith("C") or marks > COMBINING_MARKS_MAX or blank_after_blank:
+            continue
+        size += len(character.encode())
+        if len(kept) == characters_max or size > bytes_max:
+            break
+        kept.append(character)
+    return "".join(kept).strip()
