@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import unicodedata
 from dataclasses import dataclass
 from typing import NewType, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from meshchat.errors import WireError
 
 PeerId = NewType("PeerId", str)
 """Who a peer is: 64 lowercase hex digits, the SHA-256 of its public key (SubjectPublicKeyInfo, DER)."""
@@ -46,6 +49,24 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """The address that `str(Address)` wrote: `192.0.2.1:47474` or `[2001:db8::1]:47474`, literals only.
+
+    Raises `WireError`, since it is peers who send such text.
+    """
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    try:
+        ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError:
+        raise WireError(f"no address: {text[:80]!r}") from None
+    if not 0 < number < 1 << 16:
+        raise WireError(f"no port: {number}")
+    return Address(host, number)
 
 
 def short(peer_id: str) -> str:

@@ -1,0 +1,135 @@
+"""Peers that we have heard of but need not know: where they may be, which rooms they say they are in, when to call.
+
+Everything here is hearsay, from mDNS or from other members, so the table is bounded and each call that comes of it is
+cheap and paced. Who somebody is, the handshake proves.
+
+Both sides send first: a host firewall that drops what it did not ask for lets a call in once a packet has gone out to
+that caller. So the peer with the lower id calls and the other one sends a small packet the same way; if that brings no
+link within a moment, both do both.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from meshchat.peers.effects import Dial, Punch
+from meshchat.units import Address, PeerId, RoomId, Seconds
+
+PEERS_MAX = 1024
+"""Most peers remembered; the one heard of longest ago is forgotten first."""
+
+STAGGER_S: Seconds = 0.25
+"""How long the peer with the higher id leaves the call to the other: a handshake takes 30 ms on a LAN."""
+
+RETRY_FIRST_S: Seconds = 1.0
+RETRY_MAX_S: Seconds = 15.0
+"""Pauses between calls to a peer that does not answer double from the first to the longest."""
+
+
+class Chance(Protocol):
+    """The part of `random.Random` that is used."""
+
+    def uniform(self, a: float, b: float, /) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoomHint:
+    """A room that somebody says it is in."""
+
+    room: RoomId
+    name: str
+    locked: bool = False
+    members: int = 1
+
+
+@dataclass(slots=True)
+class Known:
+    """One peer by hearsay."""
+
+    addresses: tuple[Address, ...]
+    rooms: tuple[RoomHint, ...]
+    call_at: Seconds
+    attempts: int = 0
+    punched: bool = field(default=False)
+
+
+class Directory:
+    """Hearsay about peers, and the calls that are due because of it."""
+
+    def __init__(self, me: PeerId, rng: Chance) -> None:
+        self._me = me
+        self._rng = rng
+        self._known: OrderedDict[PeerId, Known] = OrderedDict()
+        self._seeds: dict[Address, Known] = {}
+
+    def learn(self, peer: PeerId, addresses: tuple[Address, ...], rooms: tuple[RoomHint, ...], now: Seconds) -> None:
+        """Somebody says that `peer` is at `addresses` and in `rooms`. News of an address starts the calls afresh."""
+        if peer == self._me or not addresses:
+            return
+        known = self._known.get(peer)
+        if known is None or set(addresses) - set(known.addresses):
+            known = self._known[peer] = Known(addresses, rooms, call_at=now)
+        known.addresses, known.rooms = addresses, rooms
+        self._known.move_to_end(peer)
+        while len(self._known) > PEERS_MAX:
+            self._known.popitem(last=False)
+
+    def forget(self, peer: PeerId) -> None:
+        """The hearsay was taken back."""
+        self._known.pop(peer, None)
+
+    def add_seed(self, address: Address, now: Seconds) -> None:
+        """An address that the user gave: called until somebody answers there."""
+        self._seeds[address] = Known((address,), (), call_at=now)
+
+    def hints(self) -> dict[PeerId, tuple[RoomHint, ...]]:
+        """Which rooms every known peer says it is in."""
+        return {peer: known.rooms for peer, known in self._known.items()}
+
+    def in_room(self, room: RoomId) -> list[PeerId]:
+        """The peers that are said to be in that room."""
+        return [peer for peer, known in self._known.items() if any(hint.room == room for hint in known.rooms)]
+
+    def lost(self, peer: PeerId, seed: Address | None, now: Seconds) -> None:
+        """The link to `peer` ended: call again soon, if it is still wanted."""
+        for known in (self._known.get(peer), self._seeds.get(seed) if seed else None):
+            if known:
+                known.attempts, known.punched, known.call_at = 1, False, now + RETRY_FIRST_S
+
+    def calls(self, wanted: Iterable[PeerId], seeds_answered: Iterable[Address], now: Seconds) -> list[Dial | Punch]:
+        """What to send now: calls and openers to wanted peers that are not linked, and to seeds without an answer."""
+        due: list[Dial | Punch] = []
+        for peer in wanted:
+            known = self._known.get(peer)
+            if known and now >= known.call_at:
+                due += self._call(peer, known, now)
+        answered = set(seeds_answered)
+        for address, known in self._seeds.items():
+            if address not in answered and now >= known.call_at:
+                self._back_off(known, now)
+                due.append(Dial(None, (address,)))
+        return due
+
+    def timer(self, wanted: Iterable[PeerId], seeds_answered: Iterable[Address]) -> Seconds | None:
+        """When `calls` has something to say."""
+        answered = set(seeds_answered)
+        times = [self._known[peer].call_at for peer in wanted if peer in self._known]
+        times += [known.call_at for address, known in self._seeds.items() if address not in answered]
+        return min(times, default=None)
+
+    def _call(self, peer: PeerId, known: Known, now: Seconds) -> list[Dial | Punch]:
+        punch = Punch(known.addresses)
+        if peer < self._me and not known.punched:
+            known.punched, known.call_at = True, now + STAGGER_S
+            return [punch]
+        self._back_off(known, now)
+        dial = Dial(peer, known.addresses)
+        return [dial] if known.attempts == 1 and self._me < peer else [punch, dial]
+
+    def _back_off(self, known: Known, now: Seconds) -> None:
+        pause = min(RETRY_MAX_S, RETRY_FIRST_S * 2**known.attempts)
+        known.attempts += 1
+        known.call_at = now + self._rng.uniform(0.75, 1.25) * pause

@@ -1,0 +1,124 @@
+"""What the control plane asks of the shell around it, and what it reports.
+
+Effects are wishes in the imperative (`Send`, `Dial`, `Drop`); events are facts in the past tense (`MemberJoined`).
+The shell carries out the first and publishes the second, in the order given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from meshchat.peers.messages import Claim, Message
+from meshchat.units import Address, PeerId, RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write a message on the link to `peer`."""
+
+    peer: PeerId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open a link; `peer` is None where only the address is known (`--peer`)."""
+
+    peer: PeerId | None
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Punch:
+    """Send a small datagram each way to come, so that our own firewall lets the other side's call in."""
+
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Close the link to `peer`, telling it why."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEntered:
+    """We are in a room now."""
+
+    room: RoomId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLeft:
+    """We are in no room any more."""
+
+    room: RoomId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJoined:
+    """A peer is in our room and linked with us."""
+
+    peer: PeerId
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft:
+    """A member is no longer here."""
+
+    peer: PeerId
+    alias: str
+    reason: str
+    """In words: `left`, `lost`, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChanged:
+    """Alias, mute or deafen of a member changed, ours included."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorChanged:
+    """The room follows another claim, or (None) waits for one."""
+
+    claim: Claim | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendKeyChanged:
+    """What we send from now on goes out as stream `ssrc`, sealed with this key."""
+
+    ssrc: int
+    key_id: int
+    base_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReceived:
+    """A member told the key that it seals with."""
+
+    peer: PeerId
+    ssrc: int
+    key_id: int
+    base_key: bytes
+
+
+Event: TypeAlias = (
+    RoomEntered
+    | RoomLeft
+    | MemberJoined
+    | MemberLeft
+    | MemberChanged
+    | CoordinatorChanged
+    | SendKeyChanged
+    | KeyReceived
+)
+Effect: TypeAlias = Send | Dial | Punch | Drop | Event

@@ -1,0 +1,162 @@
+"""Who coordinates the room: a stable leader, followed for as long as it lives.
+
+Intuition: in a conversation somebody keeps the list of guests. If she leaves, the one who came next takes the list;
+if two lists turn up, because two rooms became one, the older list wins. Nobody takes the list from a host who is well,
+and while there is no host people just go on talking.
+
+The rule: a claim names an epoch and a leader. A member follows the best claim it has heard of (`Claim.outranks`).
+When the leader is gone, members wait in the order of their rank, each a little longer than the one before, and the
+first whose wait ends claims the next epoch. This is an eventual leader election (Omega), not a quorum: both sides of a
+split keep a coordinator, because availability matters more than agreement when people talk. Raft was not taken for
+that reason: its minority side stops.
+
+Everything that moves the machine stands in `TABLE`; the drawing in ARCHITECTURE.md is made from it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from meshchat.peers.messages import Claim
+from meshchat.units import PeerId, Seconds
+
+SEEK_ALONE_S: Seconds = 0.5
+"""How long a newcomer that knows of nobody in the room listens before it takes the room to be empty."""
+
+SEEK_KNOWN_S: Seconds = 2.5
+"""The same where peers announce the room: long enough for a slow handshake with one of them."""
+
+TURN_S: Seconds = 0.3
+"""Wait per rank before claiming: more than a claim needs to cross a bad Wi-Fi link once."""
+
+
+class State(Enum):
+    """Where a member stands towards coordination."""
+
+    OUTSIDE = "outside"
+    SEEKING = "seeking"
+    FOLLOWING = "following"
+    VACANT = "vacant"
+    LEADING = "leading"
+
+
+class Input(Enum):
+    """What can happen to it."""
+
+    ENTERED = "entered a room"
+    HEARD_BETTER = "heard a better claim"
+    LEADER_LOST = "leader lost"
+    LEADER_BACK = "leader back"
+    WAIT_ENDED = "own wait ended"
+    LEFT = "left the room"
+
+
+class Action(Enum):
+    """What it does then."""
+
+    NOTHING = "-"
+    WAIT = "wait for its turn"
+    ADOPT = "follow the claim"
+    CLAIM = "claim the next epoch"
+    FORGET = "forget the claim"
+
+
+TABLE: dict[tuple[State, Input], tuple[Action, State]] = {
+    (State.OUTSIDE, Input.ENTERED): (Action.WAIT, State.SEEKING),
+    (State.SEEKING, Input.HEARD_BETTER): (Action.ADOPT, State.FOLLOWING),
+    (State.SEEKING, Input.WAIT_ENDED): (Action.CLAIM, State.LEADING),
+    (State.SEEKING, Input.LEFT): (Action.FORGET, State.OUTSIDE),
+    (State.FOLLOWING, Input.HEARD_BETTER): (Action.ADOPT, State.FOLLOWING),
+    (State.FOLLOWING, Input.LEADER_LOST): (Action.WAIT, State.VACANT),
+    (State.FOLLOWING, Input.LEFT): (Action.FORGET, State.OUTSIDE),
+    (State.VACANT, Input.HEARD_BETTER): (Action.ADOPT, State.FOLLOWING),
+    (State.VACANT, Input.LEADER_BACK): (Action.NOTHING, State.FOLLOWING),
+    (State.VACANT, Input.WAIT_ENDED): (Action.CLAIM, State.LEADING),
+    (State.VACANT, Input.LEFT): (Action.FORGET, State.OUTSIDE),
+    (State.LEADING, Input.HEARD_BETTER): (Action.ADOPT, State.FOLLOWING),
+    (State.LEADING, Input.LEFT): (Action.FORGET, State.OUTSIDE),
+}
+"""(state, input) -> (action, next state). A pair that is not here changes nothing."""
+
+
+class Election:
+    """One member's view of who coordinates its room."""
+
+    def __init__(self, me: PeerId) -> None:
+        self.me = me
+        self.state = State.OUTSIDE
+        self.claim: Claim | None = None
+        """The claim followed, our own while leading; None while there is none. A lost leader's claim stays, so
+        that its epoch is not used again and its own late messages do not win."""
+        self._wait_until: Seconds | None = None
+        self._epoch_seen = 0
+
+    @property
+    def leading(self) -> bool:
+        """Whether we coordinate."""
+        return self.state is State.LEADING
+
+    @property
+    def followed(self) -> Claim | None:
+        """The claim in force: None while seeking or vacant."""
+        return self.claim if self.state in (State.FOLLOWING, State.LEADING) else None
+
+    @property
+    def timer(self) -> Seconds | None:
+        """When `tick` wants to be called."""
+        return self._wait_until
+
+    def enter(self, now: Seconds, known: int) -> None:
+        """We entered a room that `known` other peers are said to be in."""
+        self._feed(Input.ENTERED, now, wait=SEEK_KNOWN_S if known else SEEK_ALONE_S)
+
+    def leave(self, now: Seconds) -> None:
+        """We left the room."""
+        self._feed(Input.LEFT, now)
+
+    def hear(self, claim: Claim, sender: PeerId, now: Seconds) -> bool:
+        """`sender`, a member, follows `claim`; returns whether we do now and did not before.
+
+        A claim in our own name that we do not hold is from before a restart: its epoch is used up, no more.
+        """
+        self._epoch_seen = max(self._epoch_seen, claim.epoch)
+        if claim.leader == self.me:
+            return False
+        if claim.outranks(self.claim):
+            return self._feed(Input.HEARD_BETTER, now, claim=claim)
+        if claim == self.claim and sender == claim.leader:
+            return self._feed(Input.LEADER_BACK, now)
+        return False
+
+    def lose_leader(self, rank: int, now: Seconds) -> None:
+        """The leader is gone; `rank` living members stand before us."""
+        self._feed(Input.LEADER_LOST, now, wait=rank * TURN_S)
+
+    def tick(self, order: int, now: Seconds) -> bool:
+        """Claims if our wait has ended, as member number `order`; returns whether it did."""
+        if self._wait_until is None or now < self._wait_until:
+            return False
+        self._epoch_seen += 1
+        claim = Claim(epoch=self._epoch_seen, order=order, leader=self.me)
+        return self._feed(Input.WAIT_ENDED, now, claim=claim)
+
+    def _feed(self, what: Input, now: Seconds, *, claim: Claim | None = None, wait: Seconds = 0.0) -> bool:
+        row = TABLE.get((self.state, what))
+        if row is None:
+            return False
+        if what is Input.ENTERED:
+            self._epoch_seen = 0
+        action, self.state = row
+        self._wait_until = now + wait if action is Action.WAIT else None
+        if action in (Action.ADOPT, Action.CLAIM, Action.FORGET):
+            self.claim = claim
+        return True
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for ARCHITECTURE.md."""
+    rows = [
+        f"    {state.value} --> {after.value}: {what.value} / {action.value}"
+        for (state, what), (action, after) in TABLE.items()
+    ]
+    return "\n".join(["stateDiagram-v2", f"    [*] --> {State.OUTSIDE.value}", *rows])

@@ -1,0 +1,62 @@
+"""Our media key: drawn fresh for each room, handed to each member, drawn anew when somebody leaves.
+
+A new key is told first and used a moment later, so that no packet arrives under a key that its receiver does not have
+yet; several departures in that moment cost one key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from meshchat.peers.messages import KEY_BYTES, Key
+from meshchat.units import RoomId, Seconds
+
+SETTLE_S: Seconds = 0.5
+"""From telling a new key to sealing with it: some retransmissions on a bad link, and still within a second of the
+departure that asked for it."""
+
+
+class Keyring:
+    """What we seal with, and what we have told but do not use yet."""
+
+    def __init__(self, draw: Callable[[int], bytes]) -> None:
+        """`draw(n)` gives n secret random bytes: `os.urandom` in a daemon, a seeded source in a simulation."""
+        self._draw = draw
+        self._ssrc = 0
+        self._key_id = -1
+        self._latest = b""
+        self._use_at: Seconds | None = None
+        self._use_by: Seconds = 0.0
+
+    @property
+    def timer(self) -> Seconds | None:
+        """When `tick` wants to be called."""
+        return self._use_at
+
+    def enter(self) -> None:
+        """A new room: another stream, another key, in use at once because nobody has heard us yet."""
+        self._ssrc = int.from_bytes(self._draw(4), "big")
+        self._renew()
+        self._use_at = None
+
+    def told(self, room: RoomId) -> Key:
+        """The newest key, as the message that hands it over."""
+        return Key(room=room, ssrc=self._ssrc, key_id=self._key_id, base_key=self._latest)
+
+    def rotate(self, now: Seconds) -> None:
+        """Somebody left: draws a new key, which the caller then tells to those who stay."""
+        self._renew()
+        if self._use_at is None:
+            self._use_by = now + 2 * SETTLE_S
+        self._use_at = min(now + SETTLE_S, self._use_by)
+
+    def tick(self, now: Seconds) -> bool:
+        """Whether the newest key comes into use now."""
+        if self._use_at is None or now < self._use_at:
+            return False
+        self._use_at = None
+        return True
+
+    def _renew(self) -> None:
+        self._key_id += 1
+        self._latest = self._draw(KEY_BYTES)

@@ -1,0 +1,209 @@
+"""What two peers say to each other on their control stream, and how it is written down.
+
+A message is one JSON object, preceded by its length as four bytes, most significant first:
+
+     0                   1                   2                   3
+     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |                    length of what follows                     |
+    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+    |  {"type": "beat", ...}                                       ...
+
+JSON because the traffic log shows it as it is, typed and bounded by msgspec because it comes from outside: what does
+not decode into one of these structs, with every bound kept, is a `WireError` and ends the link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from meshchat.errors import WireError
+from meshchat.units import PeerId, RoomId, safe_text
+
+PROTOCOL = 1
+"""Version of this language; the part after the slash in the ALPN name `meshchat/1`."""
+
+MESSAGE_BYTES_MAX = 128 * 1024
+"""Longest message: a full roster, 128 members with eight IPv6 addresses each, is under 100 KiB."""
+
+MEMBERS_MAX = 128
+"""Most members in one room: beyond that a full mesh asks too much of a Wi-Fi channel."""
+
+ADDRESSES_MAX = 8
+"""Addresses told about one peer: two families on four interfaces."""
+
+KEY_BYTES = 32
+"""Length of a media base key; SFrame derives what its cipher needs from it (RFC 9605 section 4.4.2)."""
+
+Hex64: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Hex32: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Name: TypeAlias = Annotated[str, Meta(max_length=32)]
+HostAndPort: TypeAlias = Annotated[str, Meta(max_length=80)]
+Addresses: TypeAlias = Annotated[tuple[HostAndPort, ...], Meta(max_length=ADDRESSES_MAX)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 31)]
+Natural: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 53)]
+Ssrc: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 32)]
+
+
+class Claim(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Somebody coordinates the room: `leader`, admitted as number `order`, in `epoch`."""
+
+    epoch: Count
+    order: Count
+    leader: Hex64
+
+    def outranks(self, other: Claim | None) -> bool:
+        """A greater epoch wins; within one epoch who was admitted first, then the lower id."""
+        if other is None:
+            return True
+        return (-self.epoch, self.order, self.leader) < (-other.epoch, other.order, other.leader)
+
+
+class Presence(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a member says of itself in the room it is in."""
+
+    room: Hex32
+    name: Name
+    alias: Name
+    muted: bool = False
+    deafened: bool = False
+
+
+class Hello(Struct, frozen=True, tag_field="type", tag="hello", forbid_unknown_fields=True):
+    """First on every link, in both directions."""
+
+    protocol: Count
+    addresses: Addresses
+    keep: bool = False
+    """Whether the sender was told to reach this peer (`--peer`) and wants the link kept without a common room."""
+    presence: Presence | None = None
+    claim: Claim | None = None
+
+
+class Moved(Struct, frozen=True, tag_field="type", tag="moved", forbid_unknown_fields=True):
+    """The sender entered a room, left it (`presence` is null), or changed alias, mute or deafen."""
+
+    presence: Presence | None = None
+    claim: Claim | None = None
+
+
+class Beat(Struct, frozen=True, tag_field="type", tag="beat", forbid_unknown_fields=True):
+    """A sign of life once in a beat interval, carrying what the round-trip time needs (RFC 3550 section 6.4.1)."""
+
+    stamp_ms: Natural
+    """The sender's clock when it sent this."""
+    echo_ms: Natural = 0
+    """The receiver's own latest stamp that the sender has seen; 0 if none."""
+    held_ms: Natural = 0
+    """How long the sender held that stamp before echoing it."""
+    claim: Claim | None = None
+    hears_leader: bool = False
+    """Whether the sender has the claim's leader on a live link of its own."""
+
+
+class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One line of the roster."""
+
+    peer: Hex64
+    order: Count
+    alias: Name
+    addresses: Addresses
+
+
+class Roster(Struct, frozen=True, tag_field="type", tag="roster", forbid_unknown_fields=True):
+    """The coordinator tells the order of admission, the unique aliases, and where everybody is."""
+
+    claim: Claim
+    version: Count
+    entries: Annotated[tuple[Entry, ...], Meta(max_length=MEMBERS_MAX)]
+
+
+class Key(Struct, frozen=True, tag_field="type", tag="key", forbid_unknown_fields=True):
+    """The sender's media key for a room, handed to each member by itself."""
+
+    room: Hex32
+    ssrc: Ssrc
+    key_id: Count
+    base_key: Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
+
+
+class Neighbour(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Another peer that the sender is linked with: where it is and which room it is in."""
+
+    peer: Hex64
+    addresses: Addresses
+    room: Hex32 | None = None
+    name: Name = ""
+
+
+class Neighbours(Struct, frozen=True, tag_field="type", tag="neighbours", forbid_unknown_fields=True):
+    """Peer exchange: one reachable member is enough to find the others where multicast does not pass."""
+
+    peers: Annotated[tuple[Neighbour, ...], Meta(max_length=MEMBERS_MAX)]
+
+
+Message: TypeAlias = Hello | Moved | Beat | Roster | Key | Neighbours
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+LENGTH_BYTES = 4
+
+
+def encode(message: Message) -> bytes:
+    """One message with its length in front, ready for the stream."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+def describe(message: Message) -> str:
+    """One line for the traffic log; a key's secret is left out."""
+    if isinstance(message, Key):
+        return f"key room={message.room} ssrc={message.ssrc:08x} key_id={message.key_id}"
+    return safe_text(_encoder.encode(message).decode(), characters_max=4096, bytes_max=8192)
+
+
+class Reader:
+    """Cuts a control stream into messages, holding back at most one unfinished message."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Every message completed by `data`.
+
+        Raises `WireError` when one is too long, is no JSON, is of no known type or breaks a bound.
+        """
+        self._buffer += data
+        while len(self._buffer) >= LENGTH_BYTES:
+            length = int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
+            if length > MESSAGE_BYTES_MAX:
+                raise WireError(f"a control message of {length} bytes")
+            end = LENGTH_BYTES + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[LENGTH_BYTES:end])
+            del self._buffer[:end]
+            yield decode(body)
+
+
+def decode(body: bytes) -> Message:
+    """One message from its JSON; `WireError` for anything else."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise WireError(f"a control message that does not decode: {error}") from None
+
+
+def as_peer(text: str) -> PeerId:
+    """An id that a message's bounds have already checked."""
+    return PeerId(text)
+
+
+def as_room(text: str) -> RoomId:
+    """A room id that a message's bounds have already checked."""
+    return RoomId(text)
