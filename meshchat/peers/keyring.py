@@ -17,14 +17,14 @@ departure that asked for it."""
 
 
 class Keyring:
-    """What we seal with, and what we have told but do not use yet."""
+    """For one stay in one room: the key that we seal with, and the newer one that is told but not in use yet."""
 
     def __init__(self, draw: Callable[[int], bytes]) -> None:
         """`draw(n)` gives n secret random bytes: `os.urandom` in a daemon, a seeded source in a simulation."""
         self._draw = draw
-        self._ssrc = 0
-        self._key_id = -1
-        self._latest = b""
+        self._ssrc = int.from_bytes(draw(4), "big")
+        self._key_id = 0
+        self._latest = draw(KEY_BYTES)
         self._use_at: Seconds | None = None
         self._use_by: Seconds = 0.0
 
@@ -33,19 +33,14 @@ class Keyring:
         """When `tick` wants to be called."""
         return self._use_at
 
-    def enter(self) -> None:
-        """A new room: another stream, another key, in use at once because nobody has heard us yet."""
-        self._ssrc = int.from_bytes(self._draw(4), "big")
-        self._renew()
-        self._use_at = None
-
     def told(self, room: RoomId) -> Key:
         """The newest key, as the message that hands it over."""
         return Key(room=room, ssrc=self._ssrc, key_id=self._key_id, base_key=self._latest)
 
     def rotate(self, now: Seconds) -> None:
         """Somebody left: draws a new key, which the caller then tells to those who stay."""
-        self._renew()
+        self._key_id += 1
+        self._latest = self._draw(KEY_BYTES)
         if self._use_at is None:
             self._use_by = now + 2 * SETTLE_S
         self._use_at = min(now + SETTLE_S, self._use_by)
@@ -56,7 +51,3 @@ class Keyring:
             return False
         self._use_at = None
         return True
-
-    def _renew(self) -> None:
-        self._key_id += 1
-        self._latest = self._draw(KEY_BYTES)

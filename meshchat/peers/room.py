@@ -6,6 +6,7 @@ in an open room. The coordinator only orders what is there: numbers, unique alia
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,9 @@ LEADER_GRACE_S: Seconds = 3.0
 """How long we follow a leader whom neither we nor anybody linked with us hears: it may be a handshake away."""
 
 
+ROOM_ID_DIGITS = 32
+
+
 @dataclass(slots=True)
 class Circle:
     """What a room shares with the node that is in it."""
@@ -49,6 +53,11 @@ class Circle:
     def send(self, peer: PeerId, message: Message) -> None:
         """Wishes that a message be sent."""
         self.wishes.append(out.Send(peer, message))
+
+
+def open_room(name: str) -> RoomId:
+    """An open room is its name: whoever says the same name, in whatever case, is in the same room."""
+    return RoomId(hashlib.sha256(b"meshchat open room\0" + name.casefold().encode()).hexdigest()[:ROOM_ID_DIGITS])
 
 
 class Room:
