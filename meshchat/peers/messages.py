@@ -36,8 +36,8 @@ MEMBERS_MAX = 128
 ADDRESSES_MAX = 8
 """Addresses told about one peer: two families on four interfaces."""
 
-KEY_BYTES = 32
-"""Length of a media base key; SFrame derives what its cipher needs from it (RFC 9605 section 4.4.2)."""
+KEY_BYTES = 16
+"""Length of a media base key: that of the AES-128-GCM suite (RFC 9605 section 4.5)."""
 
 Hex64: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Hex32: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]

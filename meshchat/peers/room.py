@@ -241,7 +241,7 @@ class Room:
         self._circle.wishes.append(out.CoordinatorChanged(self.election.followed))
         members = self.ranked()
         if self.election.leading:
-            for peer in set(self._roster.entries) - {link.peer for link in members}:
+            for peer in set(self._roster.entries) - {link.peer for link in members} - {self._circle.me}:
                 self._roster.strike(peer)
             self._roster.admit(self._circle.me, self._circle.alias, self._circle.addresses)
             for link in members:

@@ -1,0 +1,152 @@
+"""How things stand, put together from mesh and call for whoever asks over the control socket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from meshchat import __version__
+from meshchat.call import Call
+from meshchat.config import Config
+from meshchat.control import MemberStatus, RoomStatus, RoomSummary, Status
+from meshchat.errors import Refused
+from meshchat.lobby import rooms_around
+from meshchat.mesh import Mesh
+from meshchat.peers.directory import RoomHint
+from meshchat.peers.node import Member
+from meshchat.units import PeerId, RoomId, Seconds, safe_text
+
+
+class Answers:
+    """Reads mesh and call; changes nothing."""
+
+    def __init__(self, config: Config, mesh: Mesh, call: Call, started_at: Seconds) -> None:
+        self.control = ""
+        """The address of the control socket, once it is known."""
+        self._config = config
+        self._mesh = mesh
+        self._call = call
+        self._started_at = started_at
+
+    def status(self) -> Status:
+        """This peer and its room."""
+        node = self._mesh.node
+        return Status(
+            peer_id=node.me,
+            alias=node.alias,
+            addresses=self._mesh.port.hosts,
+            port=self._mesh.port.number,
+            control=self.control,
+            room=self.room(),
+            muted=node.muted,
+            deafened=node.deafened,
+            microphone=self._call.microphone.describe(),
+            speaker=self._call.speaker.describe(),
+            uptime_s=round(time.monotonic() - self._started_at, 3),
+            version=__version__,
+            counters=self._counters(),
+        )
+
+    def room(self) -> RoomStatus | None:
+        """The room that we are in."""
+        room = self._mesh.node.room
+        if room is None:
+            return None
+        claim = room.election.followed
+        return RoomStatus(
+            name=room.name,
+            id=room.id,
+            epoch=claim.epoch if claim else 0,
+            coordinator=claim.leader if claim else None,
+            members=self.members(),
+        )
+
+    def rooms(self) -> tuple[RoomSummary, ...]:
+        """The rooms around."""
+        node = self._mesh.node
+        hints: dict[PeerId, tuple[RoomHint, ...]] = node.directory.hints()
+        for link in node.links.values():
+            if link.presence:
+                hints[link.peer] = (RoomHint(RoomId(link.presence.room), safe_text(link.presence.name)),)
+        own = (node.room.id, node.room.name, 1 + len(node.room.members())) if node.room else None
+        return tuple(
+            RoomSummary(id=each.room, name=each.name, locked=each.locked, members=each.members, joined=each.joined)
+            for each in rooms_around(hints, own)
+        )
+
+    def members(self) -> tuple[MemberStatus, ...]:
+        """Everybody in the room, ourselves first."""
+        return tuple(self._member(member) for member in self._mesh.node.members())
+
+    def member(self, peer: PeerId) -> MemberStatus | None:
+        """One member of the room."""
+        return next((self._member(each) for each in self._mesh.node.members() if each.peer == peer), None)
+
+    def speaking(self) -> Iterator[tuple[PeerId, bool, float]]:
+        """Who speaks, and how loud, in dB below full scale."""
+        if self._mesh.node.room is None:
+            return
+        yield self._mesh.node.me, self._call.outgoing.speaking, self._call.outgoing.level_db
+        for flow in self._call.incoming.inflows:
+            stats = flow.voice.stats()
+            yield flow.peer, stats.speaking, stats.level_db
+
+    def find_member(self, wanted: str) -> PeerId:
+        """The member of that alias, id, or beginning of an id. Raises `Refused` if there is none, or several."""
+        members = [each for each in self._mesh.node.members() if not each.you]
+        exact = [each.peer for each in members if wanted.casefold() == each.alias.casefold() or wanted == each.peer]
+        found = exact or [each.peer for each in members if each.peer.startswith(wanted)]
+        if len(found) != 1:
+            raise Refused(f"{'several members are' if found else 'no member is'} called {wanted}")
+        return found[0]
+
+    def _member(self, member: Member) -> MemberStatus:
+        if member.you:
+            out = self._call.outgoing
+            return MemberStatus(
+                id=member.peer,
+                alias=member.alias,
+                you=True,
+                coordinator=member.coordinator,
+                speaking=out.speaking,
+                muted=member.muted,
+                deafened=member.deafened,
+                level_db=round(out.level_db, 1),
+                addresses=member.addresses,
+            )
+        quality = self._call.quality(member.peer)
+        voice = quality.voice if quality else None
+        return MemberStatus(
+            id=member.peer,
+            alias=member.alias,
+            you=False,
+            coordinator=member.coordinator,
+            speaking=voice.speaking if voice else False,
+            muted=member.muted,
+            deafened=member.deafened,
+            level_db=round(voice.level_db, 1) if voice else None,
+            rtt_ms=round(member.rtt_ms, 2) if member.rtt_ms is not None else None,
+            loss_percent=round(quality.loss_percent, 2) if quality else None,
+            jitter_ms=round(voice.jitter_ms, 2) if voice else None,
+            playout_delay_ms=round(voice.playout_delay_ms, 1) if voice else None,
+            packets_received=voice.packets_received if voice else None,
+            packets_lost=voice.packets_lost if voice else None,
+            concealed_ms=round(voice.concealed_ms, 1) if voice else None,
+            volume=self._call.volume(member.peer),
+            addresses=member.addresses,
+        )
+
+    def _counters(self) -> dict[str, int]:
+        drops, mesh = self._call.incoming.drops, self._mesh
+        return {
+            "links": len(mesh.node.links),
+            "packets_sent": self._call.outgoing.packets_sent,
+            "late_turns": self._call.late_turns,
+            "media_malformed": drops.malformed,
+            "media_without_key": drops.no_key,
+            "media_not_opened": drops.not_opened,
+            "datagrams_unknown": mesh.port.received_unknown,
+            "datagrams_dropped": mesh.port.waiting_dropped,
+            "quic_refused": mesh.endpoint.refused,
+            "send_errors": mesh.port.send_errors,
+        }

@@ -1,0 +1,118 @@
+"""Where sound comes from and goes to: sound devices, files and synthetic sources behind one interface.
+
+A microphone pushes frames, a speaker pulls blocks, each on a thread of its own; both keep time whatever happens. A
+device that is missing, busy or pulled out is told in words and stood in for by silence until it is back.
+
+Microphones: `default`; a device's name, part of it, or its number; a sound file of any rate and channel count (WAV,
+FLAC, Ogg, Opus, MP3, AIFF), played once in real time and followed by silence; `loop:FILE`, the same for ever;
+`tone:440`, a sine at -20 dBFS; `silence`. Speakers: `default`; a device's name or number; `FILE.wav`, a recording at
+48 kHz, one channel, 16 bits, replacing what was there; `null`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from meshchat.sound.device import DeviceMicrophone, DeviceSpeaker
+from meshchat.sound.driver import SoundDevice
+from meshchat.sound.files import FileSource
+from meshchat.sound.paced import NullSink, PacedMicrophone, PacedSpeaker
+from meshchat.sound.record import Recorder
+from meshchat.sound.specs import DeviceSpec, FileSpec, NothingSpec, ToneSpec, parse_microphone, parse_speaker
+from meshchat.sound.supervisor import shared_supervisor
+from meshchat.sound.synthetic import SilenceSource, ToneSource
+from meshchat.units import Samples, Seconds
+
+__all__ = ["Microphone", "SoundDevice", "Speaker", "list_devices", "open_microphone", "open_speaker"]
+
+
+class Microphone(Protocol):
+    """Pushes frames."""
+
+    @property
+    def late_turns(self) -> int:
+        """Turns that came late, or in which the sound system reported a gap, since the start."""
+        ...
+
+    def start(self, on_frame: Callable[[Samples, Seconds], None]) -> None:
+        """Call `on_frame` on the microphone's own thread with each frame and the instant its first sample was heard.
+
+        The frame is float32, shape (frame_samples,), 48 kHz, and the callee's to keep; the instant is one of
+        time.monotonic. An exception from `on_frame` is logged once. RuntimeError when started twice.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Return when `on_frame` does not run and never will again; harmless at any time and repeatedly.
+
+        From any thread but the microphone's own (RuntimeError); the caller must hold no lock that `on_frame` takes.
+        """
+        ...
+
+    def describe(self) -> str:
+        """What it is, and whether it is there, in a few words."""
+        ...
+
+
+class Speaker(Protocol):
+    """Pulls blocks."""
+
+    @property
+    def late_turns(self) -> int:
+        """Turns that came late, or in which the sound system reported a gap, since the start."""
+        ...
+
+    def start(self, pull: Callable[[int, Seconds], Samples]) -> None:
+        """Call `pull(block_samples, now)` on the speaker's own thread whenever a block is needed.
+
+        It gives float32, shape (block_samples,), range -1..1, 48 kHz; an exception or another shape is logged once
+        and heard as silence. `now` is when the block is asked for (time.monotonic). RuntimeError when started twice.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Return when `pull` does not run and never will again, and a file is finished; harmless repeatedly.
+
+        From any thread but the speaker's own (RuntimeError); the caller must hold no lock that `pull` takes.
+        """
+        ...
+
+    def describe(self) -> str:
+        """What it is, and whether it is there, in a few words."""
+        ...
+
+
+def open_microphone(spec: str, frame_samples: int, notify: Callable[[str], None]) -> Microphone:
+    """The microphone that `spec` names; nothing runs before `start`. AudioError when it names nothing or no such file.
+
+    `notify` gets sentences for a person (a device lost and found, a file at its end), on one of the sound threads.
+    """
+    match parse_microphone(spec):
+        case DeviceSpec(wanted):
+            return DeviceMicrophone(wanted, frame_samples, notify, shared_supervisor())
+        case FileSpec(path, loop):
+            return PacedMicrophone(FileSource(path, loop, frame_samples, notify), frame_samples)
+        case ToneSpec(hz):
+            return PacedMicrophone(ToneSource(hz, frame_samples), frame_samples)
+        case NothingSpec():
+            return PacedMicrophone(SilenceSource(frame_samples), frame_samples)
+
+
+def open_speaker(spec: str, block_samples: int, notify: Callable[[str], None]) -> Speaker:
+    """The speaker that `spec` names; a file is created at once. AudioError when it names nothing or cannot be written.
+
+    `notify` gets sentences for a person (a device lost and found, a full disk), on one of the sound threads.
+    """
+    match parse_speaker(spec):
+        case DeviceSpec(wanted):
+            return DeviceSpeaker(wanted, block_samples, notify, shared_supervisor())
+        case FileSpec(path):
+            return PacedSpeaker(Recorder(path, block_samples, notify), block_samples)
+        case NothingSpec():
+            return PacedSpeaker(NullSink(), block_samples)
+
+
+def list_devices() -> tuple[SoundDevice, ...]:
+    """What is plugged in now (as of the last look while a device is in use). AudioError says what is missing."""
+    return shared_supervisor().devices()

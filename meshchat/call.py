@@ -1,0 +1,189 @@
+"""The call: microphone to mesh, mesh to speaker, and the reports that let a sender adapt to what its receivers lose.
+
+    microphone's thread   frame -> level -> Opus -> RTP -> SFrame, once -> the same bytes to every member
+    port's thread         datagram -> RTP -> SFrame -> the sender's voice
+    speaker's thread      mix of every voice but our own, pulled by the sound card's clock
+    event loop            who is in the room, which keys, mute, volume, reports once a second
+
+The mesh is handed in as functions, so that this file knows sound and keys, and neither links nor rooms.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from meshchat.audio import Microphone, Speaker, open_microphone, open_speaker
+from meshchat.calling.incoming import Incoming
+from meshchat.calling.outgoing import Outgoing
+from meshchat.codec import OpusDecoder, OpusEncoder
+from meshchat.config import Config
+from meshchat.errors import WireError
+from meshchat.media.mixer import Mixer
+from meshchat.media.voice import Voice, VoiceStats
+from meshchat.units import SAMPLE_RATE, PeerId, Seconds
+from meshchat.wire import ReportBlock, encode_receiver_report, parse_receiver_report
+
+log = logging.getLogger(__name__)
+
+BLOCK_MS_MAX = 10.0
+"""What the speaker asks for at once: a longer frame is no reason for a longer block, which would only add delay."""
+
+REPORT_S: Seconds = 1.0
+"""Between two receiver reports to one sender; RFC 3550 section 6.2 allows faster ones, a LAN needs none."""
+
+LOSS_MEMORY_S: Seconds = 5.0
+"""How long a receiver's report counts."""
+
+
+LOSS_WEIGHT = 0.3
+"""Share of the newest second in the loss shown: a burst fades from sight within some ten seconds."""
+
+
+@dataclass(slots=True)
+class Reported:
+    """What was last said of one member's stream."""
+
+    packets: int = 0
+    """Received so far, at the last report."""
+    loss_percent: float = 0.0
+    """Smoothed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How one member's sound arrives."""
+
+    voice: VoiceStats
+    loss_percent: float
+    """Packets lost on the way among those of late."""
+
+
+class Call:
+    """Our sound and everybody's, for as long as the daemon runs."""
+
+    def __init__(
+        self, config: Config, send_media: Callable[[bytes], object], notify: Callable[[str, str], None]
+    ) -> None:
+        """Opens source and sink; `notify(part, text)` is called from any thread when either has something to say.
+
+        Raises `AudioError` for a microphone or speaker that makes no sense.
+        """
+        self._mixer = Mixer()
+        self.incoming = Incoming(self._mixer, lambda: Voice(OpusDecoder()))
+        encoder = OpusEncoder(
+            frame_ms=config.frame_ms,
+            bitrate=config.bitrate,
+            complexity=config.complexity,
+            rate=config.rate,
+            dtx=config.dtx,
+        )
+        self.outgoing = Outgoing(encoder, send_media)
+        self.microphone: Microphone = open_microphone(
+            config.microphone, encoder.frame_samples, lambda text: notify("microphone", text)
+        )
+        block_samples = int(min(config.frame_ms, BLOCK_MS_MAX) * SAMPLE_RATE / 1000)
+        self.speaker: Speaker = open_speaker(config.speaker, block_samples, lambda text: notify("speaker", text))
+        self._volumes: dict[PeerId, float] = {}
+        self._losses: dict[PeerId, tuple[Seconds, float]] = {}
+        self._reported: dict[PeerId, Reported] = {}
+        self._ssrc = 0
+
+    def start(self) -> None:
+        """Starts to listen and to play."""
+        self.speaker.start(self._mixer.pull)
+        self.microphone.start(self.outgoing.frame)
+
+    def stop(self) -> None:
+        """Stops both; a file that is being written is whole afterwards."""
+        self.microphone.stop()
+        self.speaker.stop()
+
+    @property
+    def late_turns(self) -> int:
+        """Turns of microphone and speaker that came late, since the start."""
+        return self.microphone.late_turns + self.speaker.late_turns
+
+    def set_silence(self, muted: bool, deafened: bool) -> None:
+        """Whether we speak and listen."""
+        self.outgoing.muted = muted
+        self._mixer.deafened = deafened
+
+    def member_joined(self, peer: PeerId) -> None:
+        """Gives a member a place in the mix."""
+        self.incoming.join(peer)
+        self._set_gain(peer)
+
+    def member_left(self, peer: PeerId) -> None:
+        """Takes it away again; a volume set for it is remembered."""
+        self.incoming.leave(peer)
+        self._losses.pop(peer, None)
+        self._reported.pop(peer, None)
+
+    def room_left(self) -> None:
+        """Nobody is to hear us."""
+        self.outgoing.stop_stream()
+
+    def send_key(self, ssrc: int, key_id: int, base_key: bytes) -> None:
+        """What we seal with from now on."""
+        self._ssrc = ssrc
+        self.outgoing.use_key(ssrc, key_id, base_key)
+
+    def volume(self, peer: PeerId) -> float:
+        """The gain for that member, 1 unless set."""
+        return self._volumes.get(peer, 1.0)
+
+    def set_volume(self, peer: PeerId, gain: float) -> None:
+        """Plays a member louder or softer, here only."""
+        self._volumes[peer] = gain
+        self._set_gain(peer)
+
+    def quality(self, peer: PeerId) -> Quality | None:
+        """How that member arrives; None if it is not here."""
+        flow = self.incoming.inflow(peer)
+        if flow is None:
+            return None
+        return Quality(flow.voice.stats(), self._reported.get(peer, Reported()).loss_percent)
+
+    def signs_of_life(self) -> Iterator[tuple[PeerId, Seconds]]:
+        """When each member's sound was last opened."""
+        for flow in self.incoming.inflows:
+            if flow.heard_at is not None:
+                yield flow.peer, flow.heard_at
+
+    def reports(self) -> Iterator[tuple[PeerId, bytes]]:
+        """A receiver report for each member that sent since the last one (RFC 3550 section 6.4.2)."""
+        for flow in self.incoming.inflows:
+            reception = flow.voice.reception
+            last = self._reported.setdefault(flow.peer, Reported())
+            if flow.ssrc is None or reception.received == last.packets:
+                continue
+            report = reception.report()
+            last.packets = reception.received
+            last.loss_percent += LOSS_WEIGHT * (100.0 * report.fraction_lost / 256 - last.loss_percent)
+            block = ReportBlock(
+                ssrc=flow.ssrc,
+                fraction_lost=report.fraction_lost,
+                packets_lost=report.cumulative_lost,
+                highest_sequence=report.extended_highest_sequence,
+                jitter=report.jitter,
+                last_sender_report=0,
+                delay_since_last_sender_report=0,
+            )
+            yield flow.peer, encode_receiver_report(self._ssrc, [block])
+
+    def report_came(self, peer: PeerId, data: bytes, now: Seconds) -> None:
+        """A member tells how we arrive there; the worst of them sets our protection. `WireError` for nonsense."""
+        if self.incoming.inflow(peer) is None:
+            raise WireError("a report from outside the room")
+        for block in parse_receiver_report(data)[1]:
+            if block.ssrc == self._ssrc:
+                self._losses[peer] = (now, 100.0 * block.fraction_lost / 256)
+        recent = [loss for at, loss in self._losses.values() if now - at < LOSS_MEMORY_S]
+        self.outgoing.expected_loss_percent = max(recent, default=0.0)
+
+    def _set_gain(self, peer: PeerId) -> None:
+        flow = self.incoming.inflow(peer)
+        if flow:
+            flow.voice.gain = self.volume(peer)

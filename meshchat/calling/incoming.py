@@ -1,0 +1,121 @@
+"""Datagrams from the others on their way in: parsed, opened with their sender's key, handed to that sender's voice.
+
+Opening runs on the port's thread, playing on the speaker's; between them stands each voice's bounded inbox. A packet
+that does not parse, has no key here, does not open, or came before is dropped and counted, never answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from meshchat.errors import WireError
+from meshchat.media.arrivals import Arrival
+from meshchat.media.mixer import Mixer
+from meshchat.media.voice import Voice
+from meshchat.sframe import ReceiveKey, peek
+from meshchat.units import PeerId, Seconds
+from meshchat.wire import PAYLOAD_TYPE_OPUS, MediaPacket, parse_media
+
+KEYS_MAX = 4
+"""Keys kept for one stream: the one in use, one told ahead, and those whose packets may still be under way."""
+
+STREAMS_PER_SSRC_MAX = 4
+"""Members whose streams may share an SSRC; 32 random bits make two unlikely, and only the right key opens."""
+
+
+@dataclass(slots=True)
+class Inflow:
+    """What one member sends: its keys and its voice."""
+
+    peer: PeerId
+    voice: Voice
+    ssrc: int | None = None
+    keys: dict[int, ReceiveKey] = field(default_factory=dict)
+    """By key id, oldest first; replaced as a whole."""
+    heard_at: Seconds | None = None
+    """When a packet last opened."""
+
+
+@dataclass(slots=True)
+class Drops:
+    """Media datagrams that were not taken, by reason."""
+
+    malformed: int = 0
+    no_key: int = 0
+    not_opened: int = 0
+    """Forged, garbled or replayed."""
+
+
+class Incoming:
+    """What the others say."""
+
+    def __init__(self, mixer: Mixer, voice: Callable[[], Voice]) -> None:
+        """`voice` makes the player of a member that joins."""
+        self.drops = Drops()
+        self._mixer = mixer
+        self._make_voice = voice
+        self._inflows: dict[PeerId, Inflow] = {}
+        self._by_ssrc: dict[int, tuple[Inflow, ...]] = {}
+
+    @property
+    def inflows(self) -> tuple[Inflow, ...]:
+        """What each member sends."""
+        return tuple(self._inflows.values())
+
+    def inflow(self, peer: PeerId) -> Inflow | None:
+        """What that member sends."""
+        return self._inflows.get(peer)
+
+    def join(self, peer: PeerId) -> None:
+        """A member came."""
+        inflow = Inflow(peer, self._make_voice())
+        self._inflows[peer] = inflow
+        self._mixer.add(peer, inflow.voice)
+
+    def leave(self, peer: PeerId) -> None:
+        """A member went: its keys are forgotten with it."""
+        if self._inflows.pop(peer, None):
+            self._mixer.remove(peer)
+            self._index()
+
+    def use_key(self, peer: PeerId, ssrc: int, key_id: int, base_key: bytes) -> None:
+        """A member told the key that it seals with, now or in a moment."""
+        inflow = self._inflows.get(peer)
+        if inflow is None:
+            return
+        if inflow.ssrc != ssrc:
+            inflow.ssrc, inflow.keys = ssrc, {}
+        keys = {**inflow.keys, key_id: ReceiveKey(key_id, base_key)}
+        inflow.keys = dict(list(keys.items())[-KEYS_MAX:])
+        self._index()
+
+    def datagram(self, data: bytes, now: Seconds) -> None:
+        """A media datagram from anybody, on the port's thread."""
+        try:
+            packet = parse_media(data)
+            key_id = peek(packet.payload)[0]
+        except WireError:
+            self.drops.malformed += 1
+            return
+        candidates = [flow for flow in self._by_ssrc.get(packet.ssrc, ()) if key_id in flow.keys]
+        if not candidates or packet.payload_type != PAYLOAD_TYPE_OPUS:
+            self.drops.no_key += 1
+        elif not any(self._open(flow, packet, flow.keys[key_id], now) for flow in candidates):
+            self.drops.not_opened += 1
+
+    def _open(self, flow: Inflow, packet: MediaPacket, key: ReceiveKey, now: Seconds) -> bool:
+        try:
+            payload = key.open(packet.header, packet.payload)
+        except WireError:
+            return False
+        flow.heard_at = now
+        flow.voice.put(Arrival(packet.sequence, packet.timestamp, packet.marker, payload, now))
+        return True
+
+    def _index(self) -> None:
+        table: dict[int, tuple[Inflow, ...]] = {}
+        for flow in self._inflows.values():
+            if flow.ssrc is not None:
+                table[flow.ssrc] = (*table.get(flow.ssrc, ()), flow)[:STREAMS_PER_SSRC_MAX]
+        self._by_ssrc = table

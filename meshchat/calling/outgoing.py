@@ -1,0 +1,113 @@
+"""A frame from the microphone on its way out: measured, coded, put into RTP, sealed once, sent to everybody.
+
+All of it runs on the microphone's own thread. The event loop only replaces what the next frame will use: the stream
+with its key, the mute, the loss that receivers report.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from meshchat.media.level import Meter, audio_level
+from meshchat.sframe import SendKey
+from meshchat.units import Samples, Seconds
+from meshchat.wire import PAYLOAD_TYPE_OPUS, media_header
+
+
+class Encoder(Protocol):
+    """What turns a frame into a packet."""
+
+    frame_samples: int
+
+    def encode(self, frame: Samples) -> bytes:
+        """One packet, or nothing where silence needs none."""
+
+    def set_expected_loss(self, percent: float) -> None:
+        """How much the worst receiver loses."""
+
+
+class Stream:
+    """One run of sequence numbers under one SSRC (RFC 3550 section 5.1), beginning at random."""
+
+    def __init__(self, ssrc: int, key: SendKey) -> None:
+        self.ssrc = ssrc
+        self.key = key
+        self.sequence = random.getrandbits(16)
+        self.timestamp = random.getrandbits(32)
+        self.packets_sent = 0
+
+
+class Outgoing:
+    """What we say."""
+
+    def __init__(self, encoder: Encoder, send: Callable[[bytes], object]) -> None:
+        """`send` takes a datagram to every member; it is called on the microphone's thread."""
+        self.muted = False
+        self.expected_loss_percent = 0.0
+        self._encoder = encoder
+        self._send = send
+        self._stream: Stream | None = None
+        self._meter = Meter()
+        self._loss_set = 0.0
+        self._gap = True
+
+    @property
+    def speaking(self) -> bool:
+        """Whether somebody speaks here and is sent."""
+        return self._meter.speaking and not self.muted
+
+    @property
+    def level_db(self) -> float:
+        """How loud it is at the microphone, muted or not: -127..0."""
+        return self._meter.level_db
+
+    @property
+    def packets_sent(self) -> int:
+        """Packets of the present stream."""
+        return self._stream.packets_sent if self._stream else 0
+
+    def use_key(self, ssrc: int, key_id: int, base_key: bytes) -> None:
+        """Seals with this key from the next frame on; another SSRC is another stream."""
+        key = SendKey(key_id, base_key)
+        if self._stream is None or self._stream.ssrc != ssrc:
+            self._stream = Stream(ssrc, key)
+        else:
+            self._stream.key = key
+
+    def stop_stream(self) -> None:
+        """We are in no room."""
+        self._stream = None
+
+    def frame(self, samples: Samples, _at: Seconds) -> None:
+        """One frame from the microphone, on its thread."""
+        self._meter.hear(samples, len(samples))
+        stream = self._stream
+        if stream is None:
+            return
+        timestamp = stream.timestamp
+        stream.timestamp = (timestamp + len(samples)) & 0xFFFF_FFFF
+        packet = b"" if self.muted else self._encode(samples)
+        if not packet:
+            self._gap = True
+            return
+        header = media_header(
+            PAYLOAD_TYPE_OPUS,
+            self._gap,
+            stream.sequence,
+            timestamp,
+            stream.ssrc,
+            audio_level(samples),
+            self._meter.speaking,
+        )
+        stream.sequence = (stream.sequence + 1) & 0xFFFF
+        stream.packets_sent += 1
+        self._gap = False
+        self._send(header + stream.key.seal(header, packet))
+
+    def _encode(self, samples: Samples) -> bytes:
+        if self._loss_set != self.expected_loss_percent:
+            self._loss_set = self.expected_loss_percent
+            self._encoder.set_expected_loss(self._loss_set)
+        return self._encoder.encode(samples)

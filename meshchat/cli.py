@@ -1,0 +1,246 @@
+"""The words on the command line: start the daemon, or tell the running one to do something.
+
+stdout is data and stderr is narration, so that a script can read the one and a person the other. The exit status
+says what became of it: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon. Only here and in `config` is the
+environment read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import io
+import logging
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from meshchat import __version__, config, control
+from meshchat.errors import MeshchatError, UsageError
+from meshchat.remote.show import answer_text, event_text
+from meshchat.units import safe_text
+
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+DEMO_SECONDS = 10.0
+"""How long the demonstration talks when it is not told."""
+
+HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "verbosity")]
+"""Options that mean something only to the daemon that they start."""
+
+WORDS = (
+    "rooms", "create", "join", "leave", "members", "alias", "mute", "unmute", "deafen", "undeafen", "volume",
+    "status", "events", "stop", "demo",
+)  # fmt: skip
+
+ABOUT = {
+    "rooms": "list the rooms around", "create": "open a room and enter it", "join": "enter a room",
+    "leave": "go out of the room", "members": "list who is in the room", "alias": "change the name others are shown",
+    "mute": "send no sound", "unmute": "send sound again", "deafen": "play no sound", "undeafen": "play sound again",
+    "volume": "play one member louder or softer (1 is as sent)", "status": "tell how everything stands",
+    "events": "tell what happens until Ctrl+C", "stop": "leave the room and end the daemon",
+    "demo": "let a few peers talk on this machine and prove that they hear each other",
+}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the words say; the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks must not end us
+            stream.reconfigure(errors="replace")
+    try:
+        status = _dispatch(_parser().parse_args(argv))
+        print(end="", flush=True)
+    except SystemExit as ended:  # argparse has said why
+        return ended.code if isinstance(ended.code, int) else WRONG_USAGE
+    except BrokenPipeError:  # the reader had enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush has where to go
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except MeshchatError as error:
+        print(f"meshchat: {error}", file=sys.stderr)
+        return error.exit_status
+    return status
+
+
+def _dispatch(words: argparse.Namespace) -> int:
+    given = vars(words)
+    if words.word is None:
+        return _run_daemon(config.load(given, os.environ)) if words.headless else _explain()
+    if words.headless or any(name in given for name in HEADLESS_ONLY):
+        raise UsageError(f"--headless and its settings do not go with the command {words.word}")
+    if words.word == "demo":
+        return _run_demo(words)
+    profile = config.profile_of(given, os.environ)
+    if words.word == "events":
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+            asyncio.run(_watch(profile, words.json))
+    else:
+        asyncio.run(_ask(profile, words))
+    return 0
+
+
+def _explain() -> int:
+    print("meshchat: the terminal UI is not there yet; start a daemon with --headless\n", file=sys.stderr)
+    _parser().print_help(sys.stderr)
+    return WRONG_USAGE
+
+
+async def _ask(profile: Path, words: argparse.Namespace) -> None:
+    """Have one command done and print its answer."""
+    command = _command(words)
+    async with await control.ControlClient.connect(profile) as daemon:
+        answer = await daemon.call(command)
+    text = _json(answer) if words.json else answer_text(answer)
+    if text:
+        print(text)
+
+
+async def _watch(profile: Path, as_json: bool) -> None:
+    """Print events until the daemon ends, or until nobody reads them any more."""
+    async with await control.ControlClient.connect(profile) as daemon, contextlib.aclosing(daemon.events()) as events:
+        with _noticing_a_closed_pipe():
+            async for event in events:
+                print(_json(event) if as_json else event_text(event), flush=True)
+
+
+@contextlib.contextmanager
+def _noticing_a_closed_pipe() -> Iterator[None]:
+    """Raise `BrokenPipeError` when the reader of our pipe goes, even if there is nothing to write for hours.
+
+    A poller reports the error on the writing end of a pipe to whoever asks about reading it.
+    """
+    loop, watching, is_closed = asyncio.get_running_loop(), asyncio.current_task(), False
+    assert watching is not None
+
+    def give_up() -> None:
+        nonlocal is_closed
+        is_closed = True
+        watching.cancel()
+
+    try:
+        stdout = sys.stdout.fileno()
+        if not stat.S_ISFIFO(os.fstat(stdout).st_mode):
+            raise OSError("not a pipe")
+        loop.add_reader(stdout, give_up)
+    except (OSError, ValueError, NotImplementedError):  # a file, a terminal, or a system that cannot watch pipes
+        yield
+        return
+    try:
+        yield
+    except asyncio.CancelledError:
+        if is_closed:
+            raise BrokenPipeError from None
+        raise
+    finally:
+        loop.remove_reader(stdout)
+
+
+def _command(words: argparse.Namespace) -> control.Command:
+    """The command that the words spell."""
+    named: dict[str, Callable[[str], control.Command]] = {
+        "create": control.Create, "join": control.Join, "alias": control.Alias,
+    }  # fmt: skip
+    plain: dict[str, Callable[[], control.Command]] = {
+        "rooms": control.Rooms, "leave": control.Leave, "members": control.Members, "mute": control.Mute,
+        "unmute": control.Unmute, "deafen": control.Deafen, "undeafen": control.Undeafen,
+        "status": control.GetStatus, "stop": control.Stop,
+    }  # fmt: skip
+    if words.word == "volume":
+        return control.Volume(words.member, words.gain)
+    return named[words.word](_name(words.name)) if words.word in named else plain[words.word]()
+
+
+def _name(text: str) -> str:
+    """A room's name or an alias as it will be shown; refused here where too little or too much of it would be left."""
+    name = safe_text(text)
+    if not name or name != safe_text(text, 2 * len(text), 8 * len(text)):
+        raise UsageError(f"{text!r} is no name: it takes 1 to 32 printable characters")
+    return name
+
+
+def _json(told: control.Answer | control.Event) -> str:
+    return msgspec.json.encode(told).decode()
+
+
+def _run_daemon(settings: config.Config) -> int:
+    _set_up_logging(settings)
+    from meshchat import daemon
+
+    return daemon.run(settings)
+
+
+def _run_demo(words: argparse.Namespace) -> int:
+    from meshchat import demo
+
+    return demo.run(words.seconds, words.keep)
+
+
+def _set_up_logging(settings: config.Config) -> None:
+    """Narration goes to stderr: warnings, more with each -v; control messages by name with -l."""
+    level = {0: logging.WARNING, 1: logging.INFO}.get(settings.verbosity, logging.DEBUG)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if settings.verbosity > 2 else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("meshchat").setLevel(level)
+    logging.getLogger("meshchat.messages").setLevel(logging.INFO if settings.log_messages else logging.WARNING)
+
+
+def _gain(text: str) -> float:
+    gain = float(text)
+    if not 0.0 <= gain <= control.GAIN_MAX:
+        raise ValueError(text)
+    return gain
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 < seconds < 3600.0:
+        raise ValueError(text)
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="meshchat",
+        description="Rooms of voices on one network, with no server.",
+        epilog="Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"meshchat {__version__}")
+    parser.add_argument("--headless", action="store_true", help="be the daemon, until it is told to stop")
+    config.add_option(parser, "profile")
+    config.add_option(parser, "verbosity")
+    settings = parser.add_argument_group(
+        "settings of --headless", "each can also be a variable MESHCHAT_..., or stand in PROFILE/config.toml"
+    )
+    for name in HEADLESS_ONLY:
+        config.add_option(settings, name)
+    words = parser.add_subparsers(dest="word", metavar="COMMAND", title="commands to the running daemon")
+    for word in WORDS:
+        _add_word(words.add_parser(word, help=ABOUT[word], description=ABOUT[word], allow_abbrev=False), word)
+    return parser
+
+
+def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
+    """The arguments and options of one command."""
+    if word == "demo":
+        parser.add_argument("--keep", metavar="DIR", type=Path, help="leave what was heard there, as sound files")
+        parser.add_argument("--seconds", metavar="N", type=_seconds, default=DEMO_SECONDS, help="how long to talk")
+        return
+    if word in ("create", "join", "alias"):
+        parser.add_argument("name", metavar="NAME")
+    if word == "volume":
+        parser.add_argument("member", metavar="MEMBER", help="an alias, or the first digits of an id")
+        parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
+    config.add_option(parser, "profile")
+    parser.add_argument("--json", action="store_true", help="print one JSON object (events: one a line)")

@@ -1,0 +1,246 @@
+"""Every knob of meshchat, once: what it means, its unit, its price, what is allowed, and where it can be set.
+
+`Config` is the table. Each field carries a `Knob`, and from that one place come the options of the command line,
+the variables of the environment, the keys of `PROFILE/config.toml`, the checks and the documentation. A flag
+beats a variable, a variable beats the file, the file beats the default. An empty variable counts as not set.
+
+A wrong value is a `UsageError` that names the flag, the variable, or the file and line, and says what is allowed.
+The alternative not taken, a settings library, would bring a second type system for twenty lines of reading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import getpass
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import platformdirs
+
+from meshchat.errors import MeshchatError, UsageError
+from meshchat.knobs import Folder, Kind, Many, OneOf, Peer, Text, Whole, YesNo
+from meshchat.units import Address, safe_text
+
+DEFAULT_PORT = 47474
+"""The UDP port that is tried first, so that one rule in a host's firewall can let meshchat in."""
+
+FILE_NAME = "config.toml"
+"""The name of the settings file in the profile."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """What is known about one field of `Config` besides its type and default."""
+
+    meaning: str
+    kind: Kind
+    flags: tuple[str, ...]
+    unit: str
+    price: str
+    metavar: str | None
+
+
+def _knob(default: T, kind: Kind, flags: str, meaning: str, *, unit: str = "", price: str, metavar: str = "") -> T:
+    """A field of `Config` with its `Knob`; `flags` is written as in `-l --log-messages`."""
+    told = Knob(meaning, kind, tuple(flags.split()), unit, price, metavar or None)
+    return field(default=default, metadata={"knob": told})
+
+
+_PROFILE = Knob(
+    "where this peer keeps its key, its settings and its control socket", Folder(), ("--profile",), "",
+    "two profiles are two people; two daemons cannot share one", "DIR",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that can be set, with its defaults; made by `load`, or by hand with any of the fields."""
+
+    profile: Path = field(
+        default_factory=lambda: platformdirs.user_data_path("meshchat", appauthor=False), metadata={"knob": _PROFILE}
+    )
+    room: str = _knob(
+        "", Text(name=True), "--room", "the room to join at the start, created where nobody is in it yet",
+        price="empty: join none until told to", metavar="NAME")  # fmt: skip
+    alias: str = _knob(
+        "", Text(name=True), "--alias", "the name that others are shown",
+        price="empty: the login name, which everybody on the network then sees", metavar="NAME")  # fmt: skip
+    microphone: str = _knob(
+        "default", Text(), "--mic", "where sound comes from: a device or another source",
+        price="a device that cannot be opened leaves the peer listening only", metavar="SRC")  # fmt: skip
+    speaker: str = _knob(
+        "default", Text(), "--speaker", "where sound goes: a device or another sink",
+        price="a device that cannot be opened leaves the peer talking only", metavar="SINK")  # fmt: skip
+    interfaces: tuple[str, ...] = _knob(
+        (), Many(Text()), "--interface", "an address or a network interface to be found on",
+        price="none: all of them, virtual networks included", metavar="A")  # fmt: skip
+    port: int | None = _knob(
+        None, Whole(1, 65535), "--port", f"the UDP port; when it is not given, {DEFAULT_PORT} or the next free one",
+        price="a port given and taken is an error, not a reason to try the next", metavar="N")  # fmt: skip
+    peers: tuple[Address, ...] = _knob(
+        (), Many(Peer()), "--peer", "a peer to call directly, for a network that does not carry mDNS",
+        price="a hint that is tried again and again while it does not answer", metavar="HOST:PORT")  # fmt: skip
+    rate: int = _knob(
+        48_000, Whole(8_000, 48_000), "--rate", "sampling rate asked of the sound devices", unit="Hz",
+        price="below 48000 the sound is resampled, which costs time and treble", metavar="HZ")  # fmt: skip
+    frame_ms: float = _knob(
+        10.0, OneOf((2.5, 5.0, 10.0, 20.0, 40.0, 60.0)), "--frame-ms", "length of one packet of sound", unit="ms",
+        price="shorter: less delay, more packets; longer: the reverse", metavar="MS")  # fmt: skip
+    bitrate: int = _knob(
+        48_000, Whole(6_000, 256_000), "--bitrate", "what the voice may take, to each member", unit="bit/s",
+        price="every further member of a room costs this much of the uplink again", metavar="BPS")  # fmt: skip
+    complexity: int = _knob(
+        5, Whole(0, 10), "--complexity", "how hard the Opus encoder tries",
+        price="higher: better sound for the same bits, more processor time", metavar="N")  # fmt: skip
+    dtx: bool = _knob(
+        True, YesNo(spoken=False), "--no-dtx", "send next to nothing while nobody speaks",
+        price="off: silence costs as many packets as speech")  # fmt: skip
+    mdns: bool = _knob(
+        True, YesNo(spoken=False), "--no-mdns", "find peers and be found by mDNS",
+        price="off: only peers that are named, or that name this one, are met")  # fmt: skip
+    log_messages: bool = _knob(
+        False, YesNo(spoken=True), "-l --log-messages", "log each control message between peers, one line each",
+        price="a line for each message, aliases and room names in it")  # fmt: skip
+    verbosity: int = _knob(
+        0, Whole(0, 3), "-v --verbose", "how much the daemon tells on stderr",
+        price="1: what happens; 2: why; 3: what the libraries do as well")  # fmt: skip
+    muted: bool = _knob(
+        False, YesNo(spoken=True), "--mute", "start with the microphone muted",
+        price="nobody hears this peer until it is unmuted")  # fmt: skip
+
+
+def knobs() -> Iterator[tuple[str, Knob]]:
+    """The name and the knob of each field of `Config`, in its order."""
+    for each in dataclasses.fields(Config):
+        told = each.metadata["knob"]
+        assert isinstance(told, Knob)
+        yield each.name, told
+
+
+def variable(name: str) -> str:
+    """The variable of the environment that sets the field `name`."""
+    return f"MESHCHAT_{name.upper()}"
+
+
+def add_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup, name: str) -> None:
+    """Teach `parser` the flag of the field `name`; what is given arrives as text (see `load`) under `name`."""
+    told = dict(knobs())[name]
+    words = told.meaning + (f", in {told.unit}" if told.unit else "")
+    if isinstance(told.kind, YesNo):
+        spoken = "yes" if told.kind.spoken else "no"
+        words = words if told.kind.spoken else "do not " + words
+        parser.add_argument(
+            *told.flags, dest=name, action="store_const", const=spoken, default=argparse.SUPPRESS, help=words
+        )
+    elif name == "verbosity":
+        words += "; twice for more"
+        parser.add_argument(*told.flags, dest=name, action="count", default=argparse.SUPPRESS, help=words)
+    else:
+        action = "append" if isinstance(told.kind, Many) else "store"
+        words += f" ({told.kind.allowed})" if isinstance(told.kind, Whole | OneOf) else ""
+        parser.add_argument(
+            *told.flags, dest=name, metavar=told.metavar, action=action, default=argparse.SUPPRESS, help=words
+        )
+
+
+def load(flags: Mapping[str, object], environment: Mapping[str, str]) -> Config:
+    """The configuration: flags over environment over `PROFILE/config.toml` over defaults.
+
+    `flags` maps field names to what `add_option` collected: text, a list of texts, or a count; other names are
+    passed over. Raises `UsageError` for what makes no sense, `MeshchatError` for a file that cannot be read.
+    """
+    values: dict[str, Any] = {"profile": profile_of(flags, environment)}
+    values |= _from_file(values["profile"] / FILE_NAME)
+    for name, told in knobs():
+        value = _given(name, told, flags, environment)
+        if value is not None:
+            values[name] = value
+    return Config(**{**values, "alias": values.get("alias") or login_alias()})
+
+
+def profile_of(flags: Mapping[str, object], environment: Mapping[str, str]) -> Path:
+    """The profile alone, which is all that a command to a running daemon wants to know."""
+    profile = _given("profile", _PROFILE, flags, environment)
+    return profile if isinstance(profile, Path) else Config().profile
+
+
+def login_alias() -> str:
+    """The name of whoever is logged in, made fit to show, else `guest`."""
+    try:
+        return safe_text(getpass.getuser()) or "guest"
+    except (OSError, KeyError, ImportError):  # a container's user may have no name; Windows has no pwd
+        return "guest"
+
+
+def _given(name: str, told: Knob, flags: Mapping[str, object], environment: Mapping[str, str]) -> object:
+    """The value from the flag, or else from the variable; None where neither is given."""
+    given = flags.get(name)
+    if given is not None:
+        spelt = ",".join(given) if isinstance(given, list) else str(given)
+        shown = told.flags[-1] if isinstance(told.kind, YesNo) else f"{told.flags[-1]} {spelt}"
+        return _read(told, spelt, shown)
+    spelt = environment.get(variable(name), "")
+    return _read(told, spelt, f"{variable(name)}={spelt}") if spelt else None
+
+
+def _read(told: Knob, text: str, shown: str) -> object:
+    try:
+        return told.kind.of_text(text)
+    except ValueError:
+        raise UsageError(f"{shown}: must be {told.kind.allowed}") from None
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    """What the settings file says, checked; nothing where there is no file."""
+    try:
+        text = path.read_bytes().decode()
+        table = tomllib.loads(text)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise MeshchatError(f"cannot read {path}: {error.strerror}; mend its permissions or remove it") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        told_line = re.search(r"at line (\d+)", str(error))
+        line = told_line[1] if told_line else text.count("\n") + 1
+        raise UsageError(f"{path}:{line}: not TOML: {error}") from None
+    known = {name: told for name, told in knobs() if name != "profile"}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        place = f"{path}:{_line_of(key, text)}: {key}"
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise UsageError(
+                f"{place}: no such key" + (f"; did you mean {near[0]}?" if near else f" among {', '.join(known)}")
+            )
+        try:
+            values[key] = known[key].kind.of_toml(value)
+        except ValueError:
+            raise UsageError(f"{place}: must be {known[key].kind.allowed}") from None
+    return values
+
+
+def _line_of(key: str, text: str) -> int:
+    """The line, counted from 1, on which the top-level `key` of a valid TOML `text` is set.
+
+    tomllib does not tell. A line that looks right may lie inside a string of several lines; then what stands
+    before it is not TOML on its own.
+    """
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        if re.match(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""", line):
+            try:
+                tomllib.loads("\n".join(lines[: number - 1]))
+            except tomllib.TOMLDecodeError:
+                continue
+            return number
+    return 1

@@ -1,0 +1,361 @@
+"""The daemon: introduces discovery, mesh, call and control socket to each other, and owns every task.
+
+It starts them in the order in which each needs the one before, and ends them in the reverse, so that the members hear
+a goodbye, files are finished and the profile is free again, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from meshchat import control, interfaces
+from meshchat.answers import Answers
+from meshchat.call import REPORT_S, Call
+from meshchat.config import Config
+from meshchat.discovery import Discovery, PeerForgotten, PeerFound, RoomNotice
+from meshchat.errors import NetworkError, Refused, UsageError
+from meshchat.identity import ProfileLock, load_identity
+from meshchat.mesh import Mesh
+from meshchat.peers import effects
+from meshchat.peers.directory import RoomHint
+from meshchat.peers.room import open_room
+from meshchat.units import PeerId, Seconds, safe_text, short
+
+log = logging.getLogger(__name__)
+
+METER_S: Seconds = 0.1
+"""Between two looks at who speaks: quick enough for an eye, cheap enough for thirty members."""
+
+WATCH_S: Seconds = 3.0
+"""Between two looks at the network interfaces: a dock or a tunnel is followed within this."""
+
+SETTLE_S: Seconds = 1.5
+"""How long after the start `join` and `create` wait for word of a room before they say that there is none."""
+
+
+class Daemon:
+    """One peer at work."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._identity = load_identity(config.profile)
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._started_at = time.monotonic()
+        self.mesh = Mesh(
+            self._identity, config.alias, on_event=self._on_event, on_media=self._on_media, on_report=self._on_report
+        )
+        self.call = Call(config, self.mesh.send_media, self._notify_from_thread)
+        self.answers = Answers(config, self.mesh, self.call, self._started_at)
+        self.control = control.ControlServer(config.profile, self._handle, self._snapshot)
+        self.discovery: Discovery | None = None
+        self._addresses: tuple[interfaces.LocalAddress, ...] = ()
+        self._speaking: set[PeerId] = set()
+        self._rooms_told: tuple[control.RoomSummary, ...] = ()
+
+    async def run(self) -> None:
+        """Works until it is told to stop. Raises `MeshchatError` if it cannot begin."""
+        async with contextlib.AsyncExitStack() as closing:
+            await self._start(closing)
+            self._tell_ready()
+            async with asyncio.TaskGroup() as tasks:
+                periodic = [
+                    tasks.create_task(_every(METER_S, self._meter)),
+                    tasks.create_task(_every(REPORT_S, self._report)),
+                    tasks.create_task(_every(WATCH_S, self._watch_interfaces)),
+                ]
+                await self._stopping.wait()
+                for task in periodic:
+                    task.cancel()
+            log.info("stopping")
+
+    def stop(self) -> None:
+        """Ends `run`, politely."""
+        self._stopping.set()
+
+    async def _start(self, closing: contextlib.AsyncExitStack) -> None:
+        config = self._config
+        present = await asyncio.to_thread(interfaces.present)
+        interfaces.check(config.interfaces, present)
+        self._addresses = interfaces.chosen(config.interfaces, present)
+        self.mesh.open(self._addresses, config.port)
+        closing.callback(self.mesh.close)
+        self.answers.control = await self.control.start()
+        closing.push_async_callback(self.control.close)
+        self.mesh.set_silence(config.muted, deafened=False)
+        self.call.set_silence(config.muted, deafened=False)
+        self.call.start()
+        closing.push_async_callback(asyncio.to_thread, self.call.stop)
+        if config.mdns:
+            self.discovery = Discovery(
+                self._identity.peer_id, self.mesh.port.number, self._addresses, self._on_discovery
+            )
+            closing.push_async_callback(self.discovery.close)
+        if config.room:
+            self.mesh.enter(open_room(config.room), config.room)
+            self._announce()
+        for address in config.peers:
+            self.mesh.add_seed(address)
+        await self._start_discovery()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):  # Windows delivers SIGINT as KeyboardInterrupt
+                self._loop.add_signal_handler(each, self.stop)
+
+    async def _start_discovery(self) -> None:
+        """mDNS that does not work is bad luck, not the end: peers can still be named, and can still call us."""
+        if self.discovery is None:
+            return
+        try:
+            await self.discovery.start()
+        except NetworkError as error:
+            self._notice("warning", f"{error}; peers can still be reached with --peer")
+            self.discovery = None
+
+    def _tell_ready(self) -> None:
+        node, port = self.mesh.node, self.mesh.port
+        ready = {
+            "event": "ready",
+            "peer_id": node.me,
+            "alias": node.alias,
+            "addresses": port.hosts,
+            "port": port.number,
+            "control": self.answers.control,
+        }
+        with contextlib.suppress(OSError):  # whoever started us may not be there to read it
+            print(json.dumps(ready), flush=True)
+        # Said whatever the verbosity: without it nobody knows what to type on the other machine.
+        where = ", ".join(str(address) for address in self.mesh.addresses)
+        print(f"meshchat: {node.alias} ({short(node.me)}) listens on {where}", file=sys.stderr, flush=True)
+
+    # What the parts tell
+
+    def _on_media(self, data: bytes, _route: object, now: Seconds) -> None:
+        self.call.incoming.datagram(data, now)
+
+    def _on_report(self, peer: PeerId, data: bytes) -> None:
+        self.call.report_came(peer, data, self._loop.time())
+
+    def _on_discovery(self, event: PeerFound | PeerForgotten) -> None:
+        match event:
+            case PeerFound(notice):
+                rooms = tuple(RoomHint(each.id, each.name, each.locked, each.members) for each in notice.rooms)
+                self.mesh.found(notice.peer_id, notice.addresses, rooms)
+            case PeerForgotten(peer):
+                self.mesh.forgotten(peer)
+        self._tell_rooms()
+
+    def _on_event(self, event: effects.Event) -> None:
+        """Something happened in the control plane: the call follows, then the clients hear of it."""
+        match event:
+            case effects.SendKeyChanged(ssrc, key_id, base_key):
+                self.call.send_key(ssrc, key_id, base_key)
+            case effects.KeyReceived(peer, ssrc, key_id, base_key):
+                self.call.incoming.use_key(peer, ssrc, key_id, base_key)
+            case effects.MemberJoined(peer, alias):
+                self.call.member_joined(peer)
+                log.info("%s (%s) joined", alias, short(peer))
+                self._publish_member(peer, control.MemberJoined)
+            case effects.MemberLeft(peer, alias, reason):
+                self.call.member_left(peer)
+                self._speaking.discard(peer)
+                log.info("%s (%s) left: %s", alias, short(peer), reason)
+                self.control.publish(control.MemberLeft(peer, alias, reason))
+            case effects.MemberChanged(peer):
+                self._publish_member(peer, control.MemberChanged)
+            case _:
+                self._on_room_event(event)
+        if isinstance(event, effects.MemberJoined | effects.MemberLeft | effects.RoomEntered | effects.RoomLeft):
+            self._announce()
+            self._tell_rooms()
+
+    def _on_room_event(self, event: effects.Event) -> None:
+        match event:
+            case effects.RoomEntered(_, name):
+                log.info("entered %s", name)
+                room = self.answers.room()
+                if room:
+                    self.control.publish(control.RoomEntered(room))
+            case effects.RoomLeft(room_id, name):
+                log.info("left %s", name)
+                self.call.room_left()
+                self.control.publish(control.RoomLeft(name, room_id, "left"))
+            case effects.CoordinatorChanged(claim):
+                log.info("coordinator: %s", short(claim.leader) if claim else "none yet")
+                told = (claim.epoch, claim.leader) if claim else (0, None)
+                self.control.publish(control.CoordinatorChanged(*told))
+
+    def _publish_member(self, peer: PeerId, event: type[control.MemberJoined] | type[control.MemberChanged]) -> None:
+        member = self.answers.member(peer)
+        if member:
+            self.control.publish(event(member))
+
+    def _notify_from_thread(self, part: str, text: str) -> None:
+        """A sound thread has something to say."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._notice, "warning", f"{part}: {text}")
+
+    def _notice(self, severity: Literal["info", "warning", "error"], text: str) -> None:
+        log.warning("%s", text)
+        self.control.publish(control.Notice(severity, text))
+
+    # What time brings
+
+    async def _meter(self) -> None:
+        levels: dict[str, float | None] = {}
+        for peer, speaking, level_db in self.answers.speaking():
+            levels[peer] = round(level_db, 1)
+            if speaking != (peer in self._speaking):
+                self._speaking ^= {peer}
+                self.control.publish(control.Speaking(peer, speaking))
+        if levels:
+            self.control.publish(control.Levels(levels))
+
+    async def _report(self) -> None:
+        for peer, at in self.call.signs_of_life():
+            self.mesh.heard(peer, at)
+        for peer, data in self.call.reports():
+            self.mesh.send_report(peer, data)
+        if self.discovery:
+            self.discovery.keep(self.mesh.node.links)
+
+    async def _watch_interfaces(self) -> None:
+        try:
+            present = await asyncio.to_thread(interfaces.present)
+        except NetworkError as error:
+            log.warning("%s", error)
+            return
+        chosen = interfaces.chosen(self._config.interfaces, present)
+        if chosen == self._addresses:
+            return
+        log.info("addresses are now %s", ", ".join(address.host for address in chosen) or "none")
+        self._addresses = chosen
+        self.mesh.set_addresses(chosen)
+        if self.discovery:
+            try:
+                await self.discovery.set_addresses(chosen)
+            except NetworkError as error:
+                self._addresses = ()  # so that the next look tries again
+                log.warning("%s", error)
+
+    # What the clients want
+
+    async def _handle(self, command: control.Command) -> control.Answer:
+        match command:
+            case control.Rooms():
+                return control.RoomList(self.answers.rooms())
+            case control.GetStatus():
+                return self.answers.status()
+            case control.Members():
+                self._must_be_in_room()
+                return control.MemberList(self.answers.members())
+            case control.Create() | control.Join():
+                await self._go(command)
+            case control.Leave():
+                self.mesh.leave()
+            case control.Alias(name=name):
+                self.mesh.rename(_cleaned(name))
+                self._tell_self()
+            case control.Volume(member=member, gain=gain):
+                self._must_be_in_room()
+                self.call.set_volume(self.answers.find_member(member), gain)
+            case control.Stop():
+                self._loop.call_later(METER_S, self.stop)  # after the answer
+            case _:
+                self._set_silence(command)
+        return control.Done()
+
+    async def _go(self, command: control.Create | control.Join) -> None:
+        name = _cleaned(command.name)
+        room = open_room(name)
+        joined = self.mesh.node.room
+        if joined and joined.id == room:
+            raise Refused(f"room already joined: {name}")
+        there = await self._is_there(room)
+        if there and isinstance(command, control.Create):
+            raise Refused(f"room already exists: {name}")
+        if not there and isinstance(command, control.Join):
+            raise Refused(f"room not found: {name}")
+        self.mesh.enter(room, name)
+
+    async def _is_there(self, room: str) -> bool:
+        """Whether the room is around; right after the start, waits until word of it could have come."""
+        while True:
+            if any(each.id == room for each in self.answers.rooms()):
+                return True
+            if time.monotonic() - self._started_at > SETTLE_S:
+                return False
+            await asyncio.sleep(METER_S)
+
+    def _set_silence(self, command: control.Command) -> None:
+        node = self.mesh.node
+        muted, deafened = node.muted, node.deafened
+        match command:
+            case control.Mute():
+                muted = True
+            case control.Unmute():
+                muted = False
+            case control.Deafen():
+                deafened = True
+            case control.Undeafen():
+                deafened = False
+        self.call.set_silence(muted, deafened)
+        self.mesh.set_silence(muted, deafened)
+        self._tell_self()
+
+    def _must_be_in_room(self) -> None:
+        if self.mesh.node.room is None:
+            raise Refused("not in a room")
+
+    def _snapshot(self) -> control.Snapshot:
+        return control.Snapshot(self.answers.status(), self.answers.rooms())
+
+    def _tell_self(self) -> None:
+        status = self.answers.status()
+        self.control.publish(
+            control.SelfChanged(status.alias, status.muted, status.deafened, status.microphone, status.speaker)
+        )
+
+    def _tell_rooms(self) -> None:
+        rooms = self.answers.rooms()
+        if rooms != self._rooms_told:
+            self._rooms_told = rooms
+            self.control.publish(control.RoomsChanged(rooms))
+
+    def _announce(self) -> None:
+        if self.discovery is None:
+            return
+        room = self.mesh.node.room
+        notices = [RoomNotice(room.id, room.name, False, 1 + len(room.members()))] if room else []
+        self.discovery.announce(notices)
+
+
+def run(config: Config) -> int:
+    """Works in the foreground until SIGINT, SIGTERM or `meshchat stop`; the exit status."""
+    with ProfileLock(config.profile):
+        asyncio.run(_run(config))
+    return 0
+
+
+async def _run(config: Config) -> None:
+    await Daemon(config).run()
+
+
+async def _every(period_s: Seconds, act: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(period_s)
+        await act()
+
+
+def _cleaned(name: str) -> str:
+    cleaned = safe_text(name)
+    if not cleaned:
+        raise UsageError("a name needs at least one character that can be shown")
+    return cleaned

@@ -1,0 +1,136 @@
+"""The codec as one speaker's playing sees it: sound always comes out, and guesses fade before they buzz.
+
+A decoder that is asked to go on guessing draws the last pitch period out into a buzz. So guessed sound keeps its
+level for 60 ms, where people take it for speech, and is gone at 120 ms; when real sound returns, it comes up
+from wherever the fade had got to. Sound that cannot be played (not finite, or louder than anything meant) is made
+harmless here, since a damaged stream can decode to anything.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from meshchat.errors import WireError
+from meshchat.units import Samples
+
+GUESS_GRAIN = 120
+"""Decoders guess whole multiples of 2.5 ms."""
+
+GUESS_MAX = 960
+"""The longest guess asked for at once, 20 ms: so that a fade is followed closely and nothing is wasted."""
+
+FADE_FROM = 2880
+"""Guessed samples in a row from which the sound fades: 60 ms."""
+
+FADE_UNTIL = 5760
+"""Guessed samples in a row at which it is silent: 120 ms."""
+
+RISE_SAMPLES = 240
+"""How fast real sound comes up again after a fade: 5 ms."""
+
+LEVEL_MAX = 8.0
+"""Largest sample let through, +18 dB over full scale: codecs overshoot a little, and the limiter sees to the rest."""
+
+_RISE = np.linspace(0.0, 1.0, RISE_SAMPLES, dtype=np.float32)
+
+
+class Decoder(Protocol):
+    """One speaker's codec. Results may be written to and are valid until the next call."""
+
+    def decode(self, packet: bytes) -> Samples:
+        """The sound of a packet; `WireError` if it is none."""
+
+    def recover(self, following: bytes, samples: int) -> Samples:
+        """The `samples` (a multiple of 120, at most 5760) lost before `following`, from the copy inside it."""
+
+    def conceal(self, samples: int) -> Samples:
+        """A guess of the next `samples` (as above)."""
+
+    def packet_samples(self, packet: bytes) -> int:
+        """How long a packet lasts; `WireError` if it is none."""
+
+    def has_recovery(self, packet: bytes) -> bool:
+        """Whether a packet holds a copy of its predecessor; `WireError` if it is none."""
+
+
+class Decoding:
+    """Turns packets, and the lack of them, into sound that is safe to play."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._guessed = FADE_UNTIL
+        self.damaged = 0
+        """Packets that looked right and did not decode."""
+        self.recovered = 0
+        """Samples read from the copy in a following packet."""
+
+    @property
+    def faded(self) -> bool:
+        """Whether guessing has gone on until nothing is heard."""
+        return self._guessed >= FADE_UNTIL
+
+    def has_copy(self, payload: bytes) -> bool:
+        """Whether a packet can bring back its predecessor."""
+        try:
+            return self._decoder.has_recovery(payload)
+        except WireError:
+            return False
+
+    def play(self, payload: bytes, samples: int) -> Samples:
+        """The sound of a packet, or a guess of `samples` if it does not decode."""
+        try:
+            sound = self._decoder.decode(payload)
+        except WireError:
+            self.damaged += 1
+            return self.guess(samples)
+        return self._real(sound)
+
+    def recover(self, following: bytes, samples: int) -> Samples:
+        """The `samples` before the packet `following`, from its copy."""
+        try:
+            sound = self._decoder.recover(following, _whole(samples))[-samples:]
+        except WireError:
+            return self.guess(samples)
+        self.recovered += samples
+        return self._real(sound)
+
+    def guess(self, samples: int) -> Samples:
+        """`samples` of guess (at most 5760), fading as described above."""
+        sound = _harmless(self._decoder.conceal(_whole(samples))[:samples])
+        if self._guessed + samples > FADE_FROM:
+            place = np.arange(self._guessed, self._guessed + samples, dtype=np.float32)
+            sound *= np.clip((FADE_UNTIL - place) / (FADE_UNTIL - FADE_FROM), 0.0, 1.0)
+        self._guessed = min(FADE_UNTIL, self._guessed + samples)
+        return sound
+
+    def fade_out(self) -> Samples | None:
+        """A last 2.5 ms of guess that falls to silence, or None if there is silence already."""
+        if self.faded:
+            return None
+        sound = self.guess(GUESS_GRAIN)
+        sound *= np.linspace(1.0, 0.0, GUESS_GRAIN, dtype=np.float32)
+        self._guessed = FADE_UNTIL
+        return sound
+
+    def _real(self, sound: Samples) -> Samples:
+        sound = _harmless(sound)
+        if self._guessed > FADE_FROM:
+            level = (FADE_UNTIL - self._guessed) / (FADE_UNTIL - FADE_FROM)
+            rising = sound[:RISE_SAMPLES]
+            rising *= level + (1.0 - level) * _RISE[: len(rising)]
+        self._guessed = 0
+        return sound
+
+
+def _harmless(sound: Samples) -> Samples:
+    energy = float(np.dot(sound, sound))
+    if not energy <= LEVEL_MAX**2:  # only then can any sample be over the limit, or be no number at all
+        np.nan_to_num(sound, copy=False, nan=0.0)
+        np.clip(sound, -LEVEL_MAX, LEVEL_MAX, out=sound)
+    return sound
+
+
+def _whole(samples: int) -> int:
+    return -(-samples // GUESS_GRAIN) * GUESS_GRAIN

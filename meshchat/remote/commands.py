@@ -1,0 +1,93 @@
+"""What a client may ask of the daemon: one struct for each command, strict about every argument."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
+
+from meshchat.units import NAME_CHARACTERS_MAX
+
+GAIN_MAX = 4.0
+"""Loudest gain for one member: 12 dB more than was sent, beyond which the limiter only distorts."""
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
+"""A room's name or an alias; the daemon cleans it with `units.safe_text` and refuses what is then empty."""
+
+
+class _Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="command", tag=str.lower):
+    id: int = 0
+    """Chosen by the client; the reply carries it back."""
+
+
+class Rooms(_Request, frozen=True):
+    """Which rooms are around? Answer: `RoomList`."""
+
+
+class Create(_Request, frozen=True):
+    """Open a room of this name and enter it. Refused: `room already exists`."""
+
+    name: Name
+
+
+class Join(_Request, frozen=True):
+    """Enter the room of this name. Refused: `room not found`, `room already joined`."""
+
+    name: Name
+
+
+class Leave(_Request, frozen=True):
+    """Go out of the room. Refused: `not in a room`."""
+
+
+class Members(_Request, frozen=True):
+    """Who is in the room, oneself included? Answer: `MemberList`. Refused: `not in a room`."""
+
+
+class Alias(_Request, frozen=True):
+    """Be shown to others under this name. Refused: `alias already taken`."""
+
+    name: Name
+
+
+class Mute(_Request, frozen=True):
+    """Send no sound."""
+
+
+class Unmute(_Request, frozen=True):
+    """Send sound again."""
+
+
+class Deafen(_Request, frozen=True):
+    """Play no sound."""
+
+
+class Undeafen(_Request, frozen=True):
+    """Play sound again."""
+
+
+class Volume(_Request, frozen=True):
+    """Play one member louder or softer, here only."""
+
+    member: Annotated[str, Meta(min_length=1, max_length=64)]
+    """The alias or the id of a member, or the first digits of the id where they name one member only."""
+    gain: Annotated[float, Meta(ge=0.0, le=GAIN_MAX)]
+    """A factor: 1 as it was sent, 0 silent."""
+
+
+class GetStatus(_Request, frozen=True, tag="status"):
+    """How does everything stand? Answer: `Status`."""
+
+
+class Subscribe(_Request, frozen=True):
+    """From now on send events on this connection, a `Snapshot` first."""
+
+
+class Stop(_Request, frozen=True):
+    """Leave the room and end the daemon."""
+
+
+Command: TypeAlias = (
+    Rooms | Create | Join | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
+    | Volume | GetStatus | Subscribe | Stop
+)  # fmt: skip

@@ -1,0 +1,211 @@
+"""The daemon's answers and events as text for a person: aligned tables, one line for each event.
+
+Everything that peers chose (names above all) goes through `units.safe_text` once more here: the terminal must not
+obey a stranger even if a room below forgot.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from meshchat.remote.events import (
+    CoordinatorChanged,
+    Event,
+    Levels,
+    MemberChanged,
+    MemberJoined,
+    MemberLeft,
+    Missed,
+    Notice,
+    RoomEntered,
+    RoomLeft,
+    RoomsChanged,
+    SelfChanged,
+    Snapshot,
+    Speaking,
+)
+from meshchat.remote.state import Answer, Done, MemberList, MemberStatus, RoomList, RoomStatus, RoomSummary, Status
+from meshchat.units import safe_text, short
+
+TEXT_CHARACTERS_MAX = 500
+"""Longest notice that is shown whole."""
+
+UNKNOWN = "-"
+
+
+def answer_text(answer: Answer) -> str:
+    """What a person reads on stdout: lines without the last newline, or nothing at all."""
+    match answer:
+        case Done():
+            return ""
+        case RoomList(rooms):
+            return _rooms(rooms)
+        case MemberList(members):
+            return _members(members)
+        case Status():
+            return _status(answer)
+
+
+def event_text(event: Event) -> str:
+    """What happened, on one line; a snapshot on a few."""
+    match event:
+        case Snapshot(status, rooms):
+            return f"{_status(status)}\n\n{_rooms(rooms)}"
+        case MemberJoined() | MemberLeft() | MemberChanged() | Speaking():
+            return _of_member(event)
+        case RoomEntered() | RoomLeft() | RoomsChanged() | CoordinatorChanged():
+            return _of_room(event)
+        case _:
+            return _of_self(event)
+
+
+def _of_member(event: MemberJoined | MemberLeft | MemberChanged | Speaking) -> str:
+    match event:
+        case MemberJoined(member):
+            return f"joined       {_who(member.id, member.alias)}"
+        case MemberLeft(member_id, alias, reason):
+            return f"left         {_who(member_id, alias)}: {_clean(reason, TEXT_CHARACTERS_MAX)}"
+        case MemberChanged(member):
+            return f"member       {_who(member.id, member.alias)}: {_marks(member) or 'listening'}"
+        case Speaking(member_id, speaking):
+            return f"speaking     {_clean(short(member_id))} {'began' if speaking else 'ended'}"
+
+
+def _of_room(event: RoomEntered | RoomLeft | RoomsChanged | CoordinatorChanged) -> str:
+    match event:
+        case RoomEntered(room):
+            return f"room         entered {_clean(room.name)}, {len(room.members)} in it"
+        case RoomLeft(name, _, reason):
+            return f"room         left {_clean(name)}: {_clean(reason, TEXT_CHARACTERS_MAX)}"
+        case RoomsChanged(rooms):
+            return f"rooms        {', '.join(_clean(room.name) for room in rooms) or 'none'}"
+        case CoordinatorChanged(epoch, coordinator):
+            return f"coordinator  {_coordinator(coordinator)} in epoch {epoch}"
+
+
+def _of_self(event: SelfChanged | Levels | Notice | Missed) -> str:
+    match event:
+        case SelfChanged(alias, muted, deafened):
+            return f"self         {_clean(alias)}: {_flags(muted=muted, deafened=deafened) or 'open'}"
+        case Levels(levels_db):
+            loud = (f"{_clean(short(member))} {_number(level)} dB" for member, level in levels_db.items())
+            return f"levels       {', '.join(loud)}"
+        case Notice(severity, text):
+            return f"{severity:<12} {_clean(text, TEXT_CHARACTERS_MAX)}"
+        case Missed(count):
+            return f"missed       {count} events"
+
+
+def table(rows: Sequence[Sequence[str]], numbers: frozenset[int] = frozenset()) -> str:
+    """Rows in aligned columns, two blanks apart; the columns in `numbers` are flush right."""
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(_padded(row, widths, numbers)).rstrip() for row in rows)
+
+
+def _rooms(rooms: Sequence[RoomSummary]) -> str:
+    if not rooms:
+        return "no rooms"
+    lines = [("ROOM", "MEMBERS", "LOCKED", "JOINED", "ID")]
+    lines += [
+        (_clean(room.name), str(room.members), _yes(room.locked), _yes(room.joined), _clean(short(room.id)))
+        for room in rooms
+    ]
+    return table(lines, frozenset({1}))
+
+
+def _members(members: Sequence[MemberStatus]) -> str:
+    heads = (
+        "ALIAS",
+        "ID",
+        "STATE",
+        "LEVEL dB",
+        "RTT ms",
+        "LOSS %",
+        "JITTER ms",
+        "DELAY ms",
+        "RECEIVED",
+        "LOST",
+        "MADE UP ms",
+    )
+    lines = [heads] + [
+        (
+            _clean(member.alias), _clean(short(member.id)), _marks(member) or UNKNOWN, _number(member.level_db),
+            _number(member.rtt_ms), _number(member.loss_percent), _number(member.jitter_ms),
+            _number(member.playout_delay_ms), _number(member.packets_received), _number(member.packets_lost),
+            _number(member.concealed_ms),
+        )
+        for member in members
+    ]  # fmt: skip
+    return table(lines, frozenset(range(3, len(heads))))
+
+
+def _status(status: Status) -> str:
+    room = status.room
+    lines = [
+        ("peer", _clean(status.peer_id, 64)),
+        ("alias", _clean(status.alias)),
+        ("addresses", ", ".join(_clean(each, 64) for each in status.addresses) or UNKNOWN),
+        ("port", str(status.port)),
+        ("control", _clean(status.control, TEXT_CHARACTERS_MAX)),
+        ("sound", _flags(muted=status.muted, deafened=status.deafened) or "open"),
+        ("microphone", _clean(status.microphone, TEXT_CHARACTERS_MAX)),
+        ("speaker", _clean(status.speaker, TEXT_CHARACTERS_MAX)),
+        ("running for", f"{status.uptime_s:.0f} s, meshchat {_clean(status.version)}"),
+        ("room", _room(room) if room else "none"),
+    ]
+    counted = [(_clean(name), str(count)) for name, count in sorted(status.counters.items())]
+    return table(lines + counted) + (f"\n\n{_members(room.members)}" if room else "")
+
+
+def _room(room: RoomStatus) -> str:
+    return f"{_who(room.id, room.name)}, epoch {room.epoch}, coordinator {_coordinator(room.coordinator)}"
+
+
+def _marks(member: MemberStatus) -> str:
+    volume = "" if member.volume == 1.0 else f"volume {member.volume:g}"
+    said = _flags(
+        you=member.you, coordinator=member.coordinator, speaking=member.speaking, muted=member.muted,
+        deafened=member.deafened,
+    )  # fmt: skip
+    return ", ".join(filter(None, (said, volume)))
+
+
+def _flags(**flags: bool) -> str:
+    return ", ".join(name for name, is_set in flags.items() if is_set)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else UNKNOWN
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    return str(value) if isinstance(value, int) else f"{value:.1f}"
+
+
+def _coordinator(peer: str | None) -> str:
+    return "unknown" if peer is None else _clean(short(peer))
+
+
+def _who(long_id: str, name: str) -> str:
+    return f"{_clean(name)} ({_clean(short(long_id))})"
+
+
+def _clean(text: str, characters_max: int = 32) -> str:
+    return safe_text(text, characters_max, 4 * characters_max) or UNKNOWN
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal `text` takes: East Asian wide letters two, combining marks none."""
+    return sum(
+        0 if unicodedata.category(letter).startswith("M") else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        for letter in text
+    )
+
+
+def _padded(row: Sequence[str], widths: Sequence[int], numbers: frozenset[int]) -> Iterator[str]:
+    for place, (text, width) in enumerate(zip(row, widths, strict=True)):
+        blanks = " " * (width - _width(text))
+        yield blanks + text if place in numbers else text + blanks

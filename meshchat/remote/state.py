@@ -1,0 +1,95 @@
+"""How things stand, as the daemon tells it: rooms, members, this peer, and the answers made of them."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+
+class RoomSummary(Struct, frozen=True):
+    """A room as it is seen from outside."""
+
+    id: str
+    name: str
+    locked: bool
+    members: int
+    """How many are in it, as far as is known."""
+    joined: bool
+    """Whether this peer is in it."""
+
+
+class MemberStatus(Struct, frozen=True):
+    """A member of the room that this peer is in; null stands for what is not known, about oneself above all."""
+
+    id: str
+    alias: str
+    you: bool
+    coordinator: bool
+    speaking: bool = False
+    muted: bool = False
+    deafened: bool = False
+    level_db: float | None = None
+    """How loud, in dB below full scale: -127..0 (RFC 6464)."""
+    rtt_ms: float | None = None
+    loss_percent: float | None = None
+    """Packets lost on the way here among those of late, 0..100."""
+    jitter_ms: float | None = None
+    playout_delay_ms: float | None = None
+    """How long a packet waits in the jitter buffer before it is heard."""
+    packets_received: int | None = None
+    packets_lost: int | None = None
+    concealed_ms: float | None = None
+    """How much sound had to be made up, in all."""
+    volume: float = 1.0
+    addresses: tuple[str, ...] = ()
+
+
+class RoomStatus(Struct, frozen=True):
+    """The room that this peer is in."""
+
+    name: str
+    id: str
+    epoch: int
+    coordinator: str | None
+    """The id of the coordinator; null while one is being elected."""
+    members: tuple[MemberStatus, ...]
+
+
+class Done(Struct, frozen=True, tag_field="answer", tag="done"):
+    """It is done, and there is nothing to tell."""
+
+
+class RoomList(Struct, frozen=True, tag_field="answer", tag="rooms"):
+    """The rooms around, this peer's own among them."""
+
+    rooms: tuple[RoomSummary, ...]
+
+
+class MemberList(Struct, frozen=True, tag_field="answer", tag="members"):
+    """The members of the room, oneself among them."""
+
+    members: tuple[MemberStatus, ...]
+
+
+class Status(Struct, frozen=True, tag_field="answer", tag="status"):
+    """This peer: who it is, where it is, what it does."""
+
+    peer_id: str
+    alias: str
+    addresses: tuple[str, ...]
+    port: int
+    control: str
+    """Where the control socket is, as in the daemon's ready line."""
+    room: RoomStatus | None
+    muted: bool
+    deafened: bool
+    microphone: str
+    speaker: str
+    uptime_s: float
+    version: str
+    counters: dict[str, int] = {}
+    """What the daemon counts, by name, since it started; the set of names may grow."""
+
+
+Answer: TypeAlias = Done | RoomList | MemberList | Status
