@@ -86,7 +86,7 @@ class Speaker(Protocol):
 def open_microphone(spec: str, frame_samples: int, notify: Callable[[str], None]) -> Microphone:
     """The microphone that `spec` names; nothing runs before `start`. AudioError when it names nothing or no such file.
 
-    `notify` gets sentences for a person (a device lost and found, a file at its end), on one of the sound threads.
+    `notify` gets sentences for a person (a device lost, a file at its end) on a sound thread; it must not wait.
     """
     match parse_microphone(spec):
         case DeviceSpec(wanted):
@@ -102,7 +102,7 @@ def open_microphone(spec: str, frame_samples: int, notify: Callable[[str], None]
 def open_speaker(spec: str, block_samples: int, notify: Callable[[str], None]) -> Speaker:
     """The speaker that `spec` names; a file is created at once. AudioError when it names nothing or cannot be written.
 
-    `notify` gets sentences for a person (a device lost and found, a full disk), on one of the sound threads.
+    `notify` gets sentences for a person (a device lost, a full disk) on a sound thread; it must not wait.
     """
     match parse_speaker(spec):
         case DeviceSpec(wanted):

@@ -211,7 +211,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         told_line = re.search(r"at line (\d+)", str(error))
-        line = told_line[1] if told_line else text.count("\n") + 1
+        line = told_line[1] if told_line else text.rstrip().count("\n") + 1
         raise UsageError(f"{path}:{line}: not TOML: {error}") from None
     known = {name: told for name, told in knobs() if name != "profile"}
     values: dict[str, Any] = {}

@@ -38,7 +38,7 @@ from zeroconf.asyncio import AsyncZeroconf
 
 from meshchat.errors import NetworkError, WireError
 from meshchat.interfaces import LocalAddress
-from meshchat.mdns.hearsay import Hearsay, PeerForgotten, PeerFound
+from meshchat.mdns.hearsay import Hearsay, PeerForgotten, PeerFound, Said
 from meshchat.mdns.notices import PeerNotice, RoomNotice, label_of, likeliest, parse_record, write_record
 from meshchat.mdns.oneshot import OneShot
 from meshchat.mdns.opening import cannot_multicast, choices, doors_of, ip_version, opened
@@ -113,7 +113,6 @@ class Discovery:
             SERVICE,
             f"{name}.{SERVICE}",
             port=port,
-            properties=write_record(me, port, ()),
             server=f"{name}.local.",
             other_ttl=RECORD_TTL_S,
         )
@@ -215,12 +214,17 @@ class Discovery:
     def _update(self) -> None:
         """Writes our records and announces them, now and again after a while."""
         self._updated_at = asyncio.get_running_loop().time()
-        self._info.text = write_record(self._me, self._port, self._rooms)
-        self._info.addresses = likeliest(address.bare for address in self._addresses)
+        self._describe()
         self._zeroconf.registry.async_update(self._info)
         self._own = {self._info.dns_pointer(), self._info.dns_service(), self._info.dns_text()}
         self._own |= self._info.get_address_and_nsec_records()
         self._broadcast(REPEATS_S)
+
+    def _describe(self) -> None:
+        """Writes rooms and addresses into the one description that every repeat reads, so that none tells old news."""
+        self._info.text = write_record(self._me, self._port, self._rooms)
+        self._info.addresses = likeliest(address.bare for address in self._addresses)
+        self._info.async_clear_cache()
 
     def _broadcast(self, pauses_s: tuple[Seconds, ...]) -> None:
         self._zeroconf.async_send(self._zeroconf.generate_service_broadcast(self._info, None))
@@ -276,20 +280,20 @@ class Discovery:
         self._passing = records
         packet = read(records, now, any(address.is_loopback for address in self._addresses))
         self.dropped += packet.nonsense
-        for peer_id in packet.gone:
-            self._tell(self._hearsay.forget(peer_id))
-        packet.said.pop(self._me, None)
+        changes: list[PeerFound | PeerForgotten] = [
+            change for peer_id in packet.gone for change in self._hearsay.forget(peer_id)
+        ]
         for peer_id, said in packet.said.items():
-            self._tell(self._hearsay.hear(peer_id, said))
+            changes += self._learn(peer_id, said)
+        for change in changes:
+            self._listen(change)
 
-    def _tell(self, changes: Iterable[PeerFound | PeerForgotten]) -> None:
+    def _learn(self, peer_id: PeerId, said: Said) -> list[PeerFound | PeerForgotten]:
         try:
-            changed = list(changes)
+            return [] if peer_id == self._me else self._hearsay.hear(peer_id, said)
         except WireError:
             self.dropped += 1
-            return
-        for change in changed:
-            self._listen(change)
+            return []
 
     def _evicted(self, peer_id: PeerId) -> None:
         self._passing.append(pointer_to(peer_id))

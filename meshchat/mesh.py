@@ -140,7 +140,9 @@ class Mesh:
         self.node.heard(peer, at)
 
     def close(self) -> None:
-        """Leaves politely: the members hear it before the port closes."""
+        """Leaves politely: the members hear it before the port closes. Harmless when done again."""
+        if self._closed:
+            return
         if self.node.room:
             self.leave()
         self._closed = True

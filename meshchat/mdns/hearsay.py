@@ -10,7 +10,7 @@ would then lock newcomers out until its records expire.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -78,10 +78,10 @@ class Hearsay:
         """From now on exactly these are never evicted, as long as they are in the table."""
         self._kept = frozenset(peer_ids)
 
-    def hear(self, peer_id: PeerId, said: Said) -> Iterator[PeerFound | PeerForgotten]:
-        """Adds what a packet said; yields what changed, to be consumed whole.
+    def hear(self, peer_id: PeerId, said: Said) -> list[PeerFound | PeerForgotten]:
+        """Adds what a packet said; returns what changed by it.
 
-        Raises WireError for a malformed record, before anything is stored.
+        Raises WireError for a malformed record, and then stores nothing.
         """
         known = self._entries.get(peer_id, _Entry())
         entry = _Entry(
@@ -92,32 +92,33 @@ class Hearsay:
         notice = self._notices.get(peer_id)
         if entry != known and entry.text is not None:
             notice = parse_record(label_of(peer_id), entry.text, entry.hosts)
+        changes: list[PeerFound | PeerForgotten] = []
         if self._entries.pop(peer_id, None) is None:
-            yield from self._make_room()
+            changes += self._make_room()
         if len(self._entries) >= PEERS_MAX:
-            return
+            return changes
         self._entries[peer_id] = entry
         if notice is not None and entry.pointed and entry.hosts and self._notices.get(peer_id) != notice:
             self._notices[peer_id] = notice
-            yield PeerFound(notice)
+            changes.append(PeerFound(notice))
+        return changes
 
-    def forget(self, peer_id: PeerId) -> Iterator[PeerForgotten]:
-        """Drops a peer; yields that it is gone if it had been told."""
+    def forget(self, peer_id: PeerId) -> list[PeerForgotten]:
+        """Drops a peer; returns that it is gone if it had been told."""
         self._entries.pop(peer_id, None)
-        if self._notices.pop(peer_id, None) is not None:
-            yield PeerForgotten(peer_id)
+        return [] if self._notices.pop(peer_id, None) is None else [PeerForgotten(peer_id)]
 
-    def _make_room(self) -> Iterator[PeerForgotten]:
+    def _make_room(self) -> list[PeerForgotten]:
         """Evicts the peer heard least recently that is not kept; none when all are kept."""
         for _ in range(len(self._entries)):
             if len(self._entries) < PEERS_MAX:
-                return
+                break
             oldest = next(iter(self._entries))
             if oldest not in self._kept:
                 self._evicted(oldest)
-                yield from self.forget(oldest)
-                return
+                return self.forget(oldest)
             self._entries[oldest] = self._entries.pop(oldest)
+        return []
 
 
 def _merged(known: tuple[str, ...], told: list[str]) -> tuple[str, ...]:

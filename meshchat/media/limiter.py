@@ -49,8 +49,8 @@ class Limiter:
         if peak <= CEILING and self._gain >= 1.0:
             return
         starts = np.arange(0, len(sound), PIECE_SAMPLES)
-        peaks: Gains = np.maximum.reduceat(np.abs(sound), starts).astype(np.float64)
-        needed: Gains = CEILING / np.maximum(peaks, CEILING)
+        peaks = np.maximum.reduceat(np.abs(sound), starts)
+        needed = (CEILING / np.maximum(peaks, CEILING)).astype(np.float64)
         gains = self._gains(needed)
         edges = np.append(starts, len(sound))
         sound *= np.interp(np.arange(len(sound)), edges, gains)
@@ -61,6 +61,5 @@ class Limiter:
         """The gain at each edge between pieces: what both sides need, and no faster upwards than it may come back."""
         meeting = np.append(np.minimum(needed[:-1], needed[1:]), needed[-1])
         wished = np.concatenate(([self._gain], meeting))
-        climb = _RETURN_PER_PIECE * np.arange(len(wished))
-        gains: Gains = climb + np.minimum.accumulate(wished - climb)
-        return gains
+        climb = _RETURN_PER_PIECE * np.arange(len(wished), dtype=np.float64)
+        return np.asarray(climb + np.minimum.accumulate(wished - climb), np.float64)

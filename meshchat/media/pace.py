@@ -24,7 +24,7 @@ class Pace:
     """Knows the delay of one speaker's sound and what a cut or a repetition would do to the slack."""
 
     def __init__(self) -> None:
-        self._blocks = (0, 0)
+        self._blocks: list[set[int]] = [set(), set()]
         self._least = [0.0, 0.0]
         self._passed = 0
         self.delay = 0.0
@@ -34,16 +34,20 @@ class Pace:
         """The sound begins, this late."""
         self.delay = delay
         self._least = [delay, delay]
-        self._passed = 0
 
     def observe(self, now: Seconds, base: Seconds, head: int, block: int) -> None:
         """A block of `block` samples is asked for at `now`, and the sample at timestamp `head` goes first."""
-        self._blocks = (self._blocks[1], block)
         self.delay = (now - base) * SAMPLE_RATE - head
         self._least[0] = min(self._least[0], self.delay)
+        self.asked(block)
+
+    def asked(self, block: int) -> None:
+        """A block of this length is asked for."""
+        self._blocks[0].add(block)
         self._passed += block
         if self._passed >= REMEMBERED_SAMPLES:
             self._least = [self.delay, self._least[0]]
+            self._blocks = [{block}, self._blocks[0]]
             self._passed = 0
 
     def moved(self, samples: int) -> None:
@@ -64,13 +68,13 @@ class Pace:
 
     def first_place(self, waited: float, block: int, frame: int, place_min: int, slack_min: float) -> int:
         """Where in the present block (or beyond it) sound may begin whose first packet has waited for `waited`."""
-        self._blocks = (self._blocks[1], block)
+        self._blocks[0].add(block)
         block, step = self._grid(frame)
         if waited + place_min - (block - step) - place_min % step >= slack_min:
             return place_min
         return max(place_min, step * ceil((slack_min - waited + block - step) / step))
 
     def _grid(self, frame: int) -> tuple[int, int]:
-        """The larger of the last two blocks and the step of places; a device whose blocks vary has a step of one."""
-        earlier, block = self._blocks
-        return max(earlier, block), gcd(block, frame) if earlier == block else 1
+        """The largest block of late and the step of places; a device whose blocks vary has a step of one."""
+        blocks = self._blocks[0] | self._blocks[1]
+        return max(blocks), gcd(*blocks, frame) if len(blocks) == 1 else 1

@@ -1,7 +1,8 @@
 """What a receiver reports to a sender about its packets: how many came, how many did not, and how unevenly.
 
-The rules are those of RFC 3550: appendix A.1 (extended sequence numbers), A.3 (loss), A.8 (jitter). Copies and late
-packets count as received, so the cumulative loss may be negative, and does not say what was heard; `VoiceStats` does.
+The rules are those of RFC 3550: appendix A.1 (extended sequence numbers), A.3 (loss), A.8 (jitter). Late
+packets count as received, and copies do if they are put in, so the cumulative loss may be negative; what was heard is
+another matter, see `VoiceStats`.
 """
 
 from __future__ import annotations

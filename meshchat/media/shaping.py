@@ -97,8 +97,7 @@ class Shaper:
     def _lengthen(self, fresh: int, shortfall: float, quiet: bool) -> None:
         if not (quiet or self._budget > 0) or fresh < FADE_SAMPLES:
             return
-        add_max = max(LAG_MIN, min(LAG_MAX, ceil(shortfall))) if quiet else LAG_MAX
-        shaped = lengthened(self._tape.recent(fresh), HISTORY_SAMPLES, add_max, _alike_min(shortfall, quiet))
+        shaped = lengthened(self._tape.recent(fresh), HISTORY_SAMPLES, ceil(shortfall), _alike_min(shortfall, quiet))
         if shaped is not None:
             self._replace(fresh, shaped, quiet)
 

@@ -50,7 +50,7 @@ class VoiceStats:
     packets_received: int
     """Everything that came, copies and nonsense included."""
     packets_lost: int
-    """Sent and never arrived."""
+    """Sent, and never arrived in a state to be understood."""
     packets_late: int
     """Arrived after their moment, or dropped because too many waited."""
     packets_duplicated: int
@@ -88,7 +88,7 @@ class Voice:
         self.gain = gain
         """The listener's factor for this speaker, 0 or more; the mixer applies it."""
         self.reception = Reception()
-        """For the reports to the sender."""
+        """For the reports to the sender. Copies are not counted, and what cannot be understood was not received."""
         self._inbox: deque[Arrival] = deque(maxlen=HELD_PACKETS_MAX)  # full: the oldest goes, its moment is over
         self._intake = Intake(decoder.packet_samples)
         self._arrivals = Arrivals()
@@ -131,7 +131,7 @@ class Voice:
         intake = self._intake
         return VoiceStats(
             packets_received=intake.received,
-            packets_lost=max(0, self.reception.lost + intake.duplicated),
+            packets_lost=max(0, self.reception.lost),
             packets_late=self._jitter.late,
             packets_duplicated=intake.duplicated,
             packets_damaged=intake.damaged + intake.strayed + self._decoding.damaged,
@@ -155,8 +155,8 @@ class Voice:
     def _drain(self) -> None:
         for _ in range(len(self._inbox)):
             arrival = self._inbox.popleft()
-            self.reception.put(arrival.sequence, arrival.timestamp, arrival.at)
             for packet in self._intake.accept(arrival):
+                self.reception.put(packet.sequence, packet.timestamp & 0xFFFF_FFFF, packet.at)
                 if self._restarts != self._intake.restarts:
                     self._begin_anew()
                 self._arrivals.add(packet.at, packet.timestamp, packet.samples)

@@ -85,6 +85,10 @@ class Directory:
         """An address that the user gave: called until somebody answers there."""
         self._seeds[address] = Known((address,), (), call_at=now)
 
+    def seeds(self) -> tuple[Address, ...]:
+        """The addresses that the user gave."""
+        return tuple(self._seeds)
+
     def hints(self) -> dict[PeerId, tuple[RoomHint, ...]]:
         """Which rooms every known peer says it is in."""
         return {peer: known.rooms for peer, known in self._known.items()}

@@ -195,7 +195,7 @@ def decode(body: bytes) -> Message:
     """One message from its JSON; `WireError` for anything else."""
     try:
         return _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise WireError(f"a control message that does not decode: {error}") from None
 
 

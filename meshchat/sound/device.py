@@ -6,11 +6,11 @@ hears of it only in words. When a device has come (back), its turns are watched 
 pacer runs on until then: some sound servers call three times at once and then nothing for a second and a half.
 
     state     device's turns go to   pacer   left when
-    away      -                      runs    the supervisor opened it -> settling
+    away      -                      runs    the opener has opened it -> settling
     settling  nothing                runs    steady for SETTLED_AFTER -> live; ended, or SETTLING_MAX over -> away
     live      on_frame / pull        -       ended, or none for DEAD_AFTER -> away
 
-The states are turned by the supervisor alone, under its lock.
+Opening and closing is done by the supervisor's opener, handing over and stepping in by its watchman.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Protocol
 
 from meshchat.sound.choose import choose, full_name
 from meshchat.sound.driver import DeviceStream, Ended, PortAudio, SoundDevice, Way
-from meshchat.sound.guard import GuardedFrames, GuardedPull, Notify, OnFrame, Pull, silence
+from meshchat.sound.guard import GuardedFrames, GuardedPull, Notify, OnFrame, Pull, guarded_notify, silence
 from meshchat.sound.pace import Pacer
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 
@@ -86,18 +86,22 @@ class DeviceEnd(ABC):
 
     def __init__(self, wanted: str | int | None, samples: int, notify: Notify, supervision: Supervision) -> None:
         self.wanted = wanted
-        self.notify = notify
         self.stream: DeviceStream | None = None
         self.live = False
-        self.told: str | None = None
+        self.failed: str | None = None
+        """Why its stream has to be closed; None while all is well."""
+        self._notify = notify
+        self._told: str | None = None
         """What a person was last told is wrong; None while all is well."""
         self._samples = samples
         self._supervision = supervision
         self._watch = Watch(0.0)
         self._turn = threading.Lock()
         self._life = threading.Lock()
+        self._clock = threading.Lock()
+        """Held while one clock hands over to the other."""
         self._started = False
-        self._stopped = False
+        self._over = False
         self._troubled = 0
         self._pacer: Pacer | None = None
 
@@ -110,7 +114,7 @@ class DeviceEnd(ABC):
     def describe(self) -> str:
         """`microphone Headset (44100 Hz)`, or what is wrong."""
         stream = self.stream
-        if stream is None:
+        if stream is None or not self.live:
             return f"{self.word} {self.name()} (not there: silence)"
         return f"{self.word} {stream.device.name} ({stream.rate_hz} Hz)"
 
@@ -124,25 +128,30 @@ class DeviceEnd(ABC):
         if (stream is not None and stream.is_current()) or (pacer is not None and pacer.is_current()):
             raise RuntimeError("a sound thread cannot stop itself: stop from another one")
         with self._life:
-            if self._started and not self._stopped:
+            if self._started and not self._over:
+                with self._clock:
+                    self._over = True
+                    self.live = False
+                    self._end_pacer()
                 self._supervision.remove(self)
-                self._pause_pacer()
-            self._stopped = True
+            self._over = True
 
     def could_be(self, name: str) -> bool:
         """Whether a device of that name may be the one that is wanted."""
         return (
             not isinstance(self.wanted, str)
             or name.casefold() in self.wanted.casefold()
-            or (self.wanted.casefold() in name.casefold())
+            or self.wanted.casefold() in name.casefold()
         )
 
     def attach(self, driver: PortAudio, devices: tuple[SoundDevice, ...]) -> None:
-        """away -> settling; AudioError leaves it away.
+        """away -> settling; AudioError leaves it away, and so does a stop that came first.
 
         A number is good for the first time only: with something else plugged in or out it is another device's, and
         nobody wants to be heard through a microphone that they did not choose. So it is replaced by the name.
         """
+        if self._over:
+            return
         device = choose(devices, self.wanted, self.way)
         if isinstance(self.wanted, int):
             self.wanted = full_name(device)
@@ -165,8 +174,7 @@ class DeviceEnd(ABC):
             dead = silent_for > max(DEAD_AFTER, DEAD_BLOCKS * self._samples / SAMPLE_RATE)
             return "it has stopped giving any sign of life" if dead else None
         if watch.is_steady(now):
-            self._pause_pacer()
-            self.live = True
+            self._hand_over()
             return None
         return "it gives no steady sound" if now - watch.opened > SETTLING_MAX else None
 
@@ -174,39 +182,56 @@ class DeviceEnd(ABC):
         """The whole program stood still until now: what did not come meanwhile is nobody's fault."""
         self._watch.latest = now
 
-    def detach(self) -> None:
-        """live or settling -> away. The pacer begins before the stream is closed, because closing can take long."""
-        self.live = False
-        self._begin_pacer()
-        self.close()
+    def step_in(self) -> None:
+        """The pacer takes over; its stream, if there is one still, is heard no more."""
+        with self._clock:
+            self.live = False
+            if self._pacer is None and not self._over:
+                self._pacer = Pacer(f"meshchat-{self.word}-away", self._samples, self._stand_in)
+                self._pacer.start()
 
     def close(self) -> None:
-        """Give the device back; no turn of it runs afterwards."""
+        """Give the device back; no turn of it runs afterwards. Can take as long as the sound system likes."""
         self.live = False
         stream, self.stream = self.stream, None
         if stream is not None:
             self._troubled += stream.troubled_turns
             stream.close()
+        self.failed = None
+
+    def tell_away(self, reason: str) -> None:
+        """Say it once, until `tell_back`."""
+        if self._told is None and not self._over:
+            self._told = reason
+            text = f"The {self.word} {self.name()} cannot be used: {reason}. {self.meanwhile} until it can."
+            guarded_notify(self._notify, text)
+
+    def tell_back(self) -> None:
+        """Take it back, if anything was said."""
+        if self._told is not None:
+            self._told = None
+            guarded_notify(self._notify, f"The {self.word} {self.name()} is back.")
+
+    def _hand_over(self) -> None:
+        with self._clock:
+            if not self._over and self.failed is None and self.stream is not None:
+                self._end_pacer()
+                self.live = True
+
+    def _end_pacer(self) -> None:
+        if self._pacer is not None:
+            self._pacer.stop()
+            self._troubled += self._pacer.late_turns
+            self._pacer = None
 
     def _begin(self) -> None:
         with self._life:
             if self._started:
                 raise RuntimeError("started twice: open another one")
             self._started = True
-            if not self._stopped:
-                self._begin_pacer()
+            if not self._over:
+                self.step_in()
                 self._supervision.add(self)
-
-    def _begin_pacer(self) -> None:
-        if self._pacer is None:
-            self._pacer = Pacer(f"meshchat-{self.word}-away", self._samples, self._stand_in)
-            self._pacer.start()
-
-    def _pause_pacer(self) -> None:
-        if self._pacer is not None:
-            self._pacer.stop()
-            self._troubled += self._pacer.late_turns
-            self._pacer = None
 
     @abstractmethod
     def _open(self, driver: PortAudio, device: SoundDevice, ended: Ended) -> DeviceStream: ...

@@ -7,6 +7,7 @@ which is safe only while none of our streams is open; `census` looks without tou
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import subprocess
@@ -95,6 +96,7 @@ class DeviceStream:
         self._turns = turns
         self.device = device
         self.rate_hz = turns.rate_hz
+        self.closed = False
 
     @property
     def troubled_turns(self) -> int:
@@ -111,6 +113,7 @@ class DeviceStream:
             self._stream.abort()
         with contextlib.suppress(Exception):
             self._stream.close()
+        self.closed = True
 
 
 class PortAudio:
@@ -119,14 +122,16 @@ class PortAudio:
     def __init__(self) -> None:
         self._module: ModuleType | None = None
         self._missing: AudioError | None = None
+        self._streams: list[DeviceStream] = []
 
     def devices(self) -> tuple[SoundDevice, ...]:
         """What PortAudio found when it last looked. AudioError when it cannot be asked."""
         return _read_devices(self._load())
 
     def refresh(self) -> None:
-        """Look again at what is plugged in; only while none of our streams is open. AudioError when it fails."""
-        if self._module is None:
+        """Look again at what is plugged in; does nothing while a stream is open. AudioError when it fails."""
+        self._streams = [stream for stream in self._streams if not stream.closed]
+        if self._module is None or self._streams:
             self._load()
             return
         with contextlib.suppress(Exception):
@@ -152,6 +157,11 @@ class PortAudio:
 
         return self._open(device, "output", turns, ended)
 
+    def abandon(self) -> None:
+        """PortAudio hangs: let the process end without PortAudio's farewell, which would hang too."""
+        if self._module is not None:
+            atexit.unregister(self._module._exit_handler)
+
     def _open(self, device: SoundDevice, way: Way, turns_at: TurnsAt, ended: Ended) -> DeviceStream:
         module = self._load()
         kind = module.RawInputStream if way == "input" else module.RawOutputStream
@@ -159,9 +169,12 @@ class PortAudio:
         for rate_hz, channels in _formats(device, way):
             turns = turns_at(rate_hz, channels)
             try:
-                return DeviceStream(_run(kind, device, turns, ended), turns, device)
+                stream = DeviceStream(_run(kind, device, turns, ended), turns, device)
             except Exception as refusal:
                 fault = fault or refusal
+            else:
+                self._streams.append(stream)
+                return stream
         raise AudioError(f"{device.name} cannot be opened: {fault}; another program may be holding it") from fault
 
     def _load(self) -> ModuleType:

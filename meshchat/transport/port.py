@@ -157,7 +157,9 @@ class Port:
         return self._route(address, usable[0]) if usable else None
 
     def close(self) -> None:
-        """Stops listening and frees the port."""
+        """Stops listening and frees the port. Harmless when done again."""
+        if self._closing:
+            return
         self._closing = True
         if self._thread:
             self._wake_write.send(b"x")
