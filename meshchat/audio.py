@@ -47,6 +47,7 @@ class Microphone(Protocol):
         """Return when `on_frame` does not run and never will again; harmless at any time and repeatedly.
 
         From any thread but the microphone's own (RuntimeError); the caller must hold no lock that `on_frame` takes.
+        A sound system that hangs is waited for two seconds.
         """
         ...
 
@@ -74,7 +75,8 @@ class Speaker(Protocol):
     def stop(self) -> None:
         """Return when `pull` does not run and never will again, and a file is finished; harmless repeatedly.
 
-        From any thread but the speaker's own (RuntimeError); the caller must hold no lock that `pull` takes.
+        From any thread but the speaker's own (RuntimeError); the caller must hold no lock that `pull` takes. A sound
+        system that hangs is waited for two seconds, a disk for ten.
         """
         ...
 
@@ -114,5 +116,8 @@ def open_speaker(spec: str, block_samples: int, notify: Callable[[str], None]) -
 
 
 def list_devices() -> tuple[SoundDevice, ...]:
-    """What is plugged in now (as of the last look while a device is in use). AudioError says what is missing."""
+    """What is plugged in now (as of the last look while a device is in use). AudioError says what is missing.
+
+    The sound system may take its time, from 20 ms up to a second: not for an event loop.
+    """
     return shared_supervisor().devices()

@@ -180,7 +180,7 @@ def _run_daemon(settings: config.Config) -> int:
 def _run_demo(words: argparse.Namespace) -> int:
     from meshchat import demo
 
-    return demo.run(words.seconds, words.keep)
+    return demo.run(words.seconds, words.keep, os.environ)
 
 
 def _set_up_logging(settings: config.Config) -> None:

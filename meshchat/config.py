@@ -81,7 +81,7 @@ class Config:
         price="a device that cannot be opened leaves the peer talking only", metavar="SINK")  # fmt: skip
     interfaces: tuple[str, ...] = _knob(
         (), Many(Text()), "--interface", "an address or a network interface to be found on",
-        price="none: all of them, virtual networks included", metavar="A")  # fmt: skip
+        price="none: every network that another person could be on; bridges of containers are skipped", metavar="A")  # fmt: skip
     port: int | None = _knob(
         None, Whole(1, 65535), "--port", f"the UDP port; when it is not given, {DEFAULT_PORT} or the next free one",
         price="a port given and taken is an error, not a reason to try the next", metavar="N")  # fmt: skip
@@ -89,8 +89,8 @@ class Config:
         (), Many(Peer()), "--peer", "a peer to call directly, for a network that does not carry mDNS",
         price="a hint that is tried again and again while it does not answer", metavar="HOST:PORT")  # fmt: skip
     rate: int = _knob(
-        48_000, Whole(8_000, 48_000), "--rate", "sampling rate asked of the sound devices", unit="Hz",
-        price="below 48000 the sound is resampled, which costs time and treble", metavar="HZ")  # fmt: skip
+        48_000, Whole(8_000, 48_000), "--rate", "the band that is sent, as the sampling rate that would just carry it", unit="Hz",
+        price="lower: less treble, and less work for a weak machine; sound stays at 48000 Hz inside", metavar="HZ")  # fmt: skip
     frame_ms: float = _knob(
         10.0, OneOf((2.5, 5.0, 10.0, 20.0, 40.0, 60.0)), "--frame-ms", "length of one packet of sound", unit="ms",
         price="shorter: less delay, more packets; longer: the reverse", metavar="MS")  # fmt: skip

@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +29,9 @@ from meshchat.units import SAMPLE_RATE, Samples, Seconds, short
 LOOPBACK = "127.0.0.1"
 ROOM = "demo"
 SPEAKERS = ("ann", "bob")
+
+SECONDS_MIN: Seconds = 8.0
+"""Shortest talk that can be judged: some seconds on either side of the coordinator's death."""
 
 MEET_S_MAX: Seconds = 20.0
 """How long the peers may take to start and to meet; a loaded machine imports slowly."""
@@ -81,14 +84,18 @@ class Findings:
     faults: list[str] = field(default_factory=list)
 
 
-def run(seconds: float, keep: Path | None) -> int:
-    """Lets the peers talk for about `seconds`; the recording is kept in `keep`, or in the folder for short-lived
-    files. Returns 0 if everything was heard and the room outlived its coordinator, else 1."""
+def run(seconds: float, keep: Path | None, environment: Mapping[str, str]) -> int:
+    """Lets the peers talk for about `seconds`; the recording is kept in `keep`, or in the folder for short-lived files.
+
+    The peers get `environment` without the settings in it, which are the user's and not theirs. Returns 0 if
+    everything was heard and the room outlived its coordinator, else 1.
+    """
+    neutral = {key: value for key, value in environment.items() if not key.startswith("MESHCHAT_")}
     try:
         folder = keep or Path(tempfile.mkdtemp(prefix="meshchat-demo-"))
         folder.mkdir(parents=True, exist_ok=True)
         recording = folder / "heard.wav"
-        findings = asyncio.run(_perform(max(8.0, seconds), recording))
+        findings = asyncio.run(_perform(max(SECONDS_MIN, seconds), recording, neutral))
         _judge(findings, recording)
     except OSError as error:
         raise MeshchatError(
@@ -98,10 +105,10 @@ def run(seconds: float, keep: Path | None) -> int:
     return 1 if findings.faults else 0
 
 
-async def _perform(seconds: float, recording: Path) -> Findings:
+async def _perform(seconds: float, recording: Path, environment: Mapping[str, str]) -> Findings:
     findings = Findings()
     with tempfile.TemporaryDirectory(prefix="meshchat-peers-") as profiles:
-        async with _cast(Path(profiles), recording) as (host, listener, started_at):
+        async with _cast(Path(profiles), recording, environment) as (host, listener, started_at):
             await _meet(listener, findings, started_at)
             await _say_for(seconds / 2, "everybody talks")
             await _kill(host, listener, recording, findings)
@@ -111,30 +118,31 @@ async def _perform(seconds: float, recording: Path) -> Findings:
 
 
 @contextlib.asynccontextmanager
-async def _cast(profiles: Path, recording: Path) -> AsyncIterator[tuple[Actor, Actor, Seconds]]:
+async def _cast(
+    profiles: Path, recording: Path, environment: Mapping[str, str]
+) -> AsyncIterator[tuple[Actor, Actor, Seconds]]:
     """Starts everybody; on the way out ends them politely, and those who do not listen for good."""
     actors: list[Actor] = []
     clips = files("meshchat") / "assets"
     try:
         print(f"Starting four peers on {LOOPBACK}: a host, {' and '.join(SPEAKERS)}, who talk, and a listener.")
-        host = await _start(profiles, "host", "silence", "null")
+        host = await _start(profiles, environment, "host", "silence", "null")
         actors.append(host)
         await _until("the host opens the room", MEET_S_MAX, lambda: _leads(host))
         for name in SPEAKERS:
-            actors.append(await _start(profiles, name, f"loop:{clips / name}.wav", "null"))
+            actors.append(await _start(profiles, environment, name, f"loop:{clips / name}.wav", "null"))
         started_at = time.monotonic()
-        listener = await _start(profiles, "listener", "silence", str(recording))
+        listener = await _start(profiles, environment, "listener", "silence", str(recording))
         actors.append(listener)
         yield host, listener, started_at
     finally:
         await asyncio.gather(*(_end(actor) for actor in actors))
 
 
-async def _start(profiles: Path, name: str, microphone: str, speaker: str) -> Actor:
+async def _start(profiles: Path, environment: Mapping[str, str], name: str, microphone: str, speaker: str) -> Actor:
     profile = profiles / name
     words = ["--headless", "--room", ROOM, "--alias", name, "--profile", str(profile), "--interface", LOOPBACK]
     words += ["--mic", microphone, "--speaker", speaker]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MESHCHAT_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "meshchat", *words, stdout=asyncio.subprocess.DEVNULL, env=environment
     )

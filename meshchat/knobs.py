@@ -138,16 +138,18 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Where a peer is: a literal address, so that no name server is asked before the first word is said."""
+    """Where a peer is: an address or a host's name, which is looked up each time it is called, and a port."""
 
-    allowed: str = "an IPv4 address or a [bracketed] IPv6 address, a colon and a port, such as 192.168.1.5:47474"
+    allowed: str = "HOST:PORT, such as 192.168.1.5:47474, [2001:db8::1]:47474 or studio.local:47474"
 
     def of_text(self, text: str) -> Address:
-        match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:]+)):([0-9]{1,5})", text)
+        match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})", text)
         if match is None:
             raise ValueError(text)
-        host = ipaddress.IPv6Address(match[1]) if match[1] else ipaddress.IPv4Address(match[2])
-        return Address(str(host), Whole(1, 65535).of_text(match[3]))
+        host = str(ipaddress.IPv6Address(match[1])) if match[1] else match[2]
+        if not match[1] and re.fullmatch(r"[0-9.]+", host):
+            host = str(ipaddress.IPv4Address(host))
+        return Address(host, Whole(1, 65535).of_text(match[3]))
 
     def of_toml(self, value: object) -> object:
         return self.of_text(value) if isinstance(value, str) else _same(value, str)

@@ -3,7 +3,8 @@
 Intuition: each sender draws one secret and gives it to each member over their private QUIC connection. A frame
 is then sealed once, with AES-128-GCM, and the same bytes go to everybody; a member that relays them needs no
 key. What makes that safe is one rule: a (key, counter) pair seals one frame in its life. So the counter lives
-inside `SendKey`, is never set from outside, never goes back, and a key never outlives the process.
+inside `SendKey`, is never set from outside, never goes back, a base key makes one `SendKey`, and none outlives the
+process.
 
     SFrame header (section 4.3)                                 then
     +-+-----+-+-----+-------------------+-------------------+   +------------------+---------------+
@@ -20,9 +21,9 @@ only after the tag was found right, so a forger cannot push it. A frame behind t
 because nobody can tell any more.
 
 Not taken: one SRTP context per pair (a sender would encrypt once for each receiver), and the suites with short
-tags (a listener could forge a frame in 2^32 tries to save 12 bytes). What SFrame does not give: inside the
-room, every holder of a sender's key could forge that sender. Media is taken only from the address of the peer
-whose key it carries, over a path that QUIC has validated; signatures would cost 45 us a frame.
+tags (a listener could forge a frame in 2^32 tries to save 12 bytes). What SFrame does not give: inside
+the room, whoever holds a sender's key (every member) could forge that sender (RFC 9605 section 7.2); a signature
+would settle it at 45 us a frame.
 
 Threads: a `SendKey` belongs to the thread that seals, a `ReceiveKey` to the one that opens. Neither locks.
 """
@@ -51,11 +52,11 @@ FRAMES_MAX = 1 << 28
 """Frames that one key seals, far below the 2^64 that the header could count.
 
 AES-GCM under one key stays within an attacker's advantage of 2^-57 for 2^28 messages of up to 2^11 bytes (RFC 9001
-appendix B.1.1). At 50 frames a second that is 62 days. The owner watches `frames_left` and hands out a fresh key in
+appendix B.1.1). At 100 frames a second that is 31 days. The owner watches `frames_left` and hands out a fresh key in
 time; past the limit `seal` raises `OverflowError`, a bug of ours, rather than weaken the room."""
 
 REPLAY_WINDOW = 1024
-"""Counters behind the newest that may still arrive: 20 s of sound, more than any jitter buffer waits."""
+"""Counters behind the newest that may still arrive: 10 s of 10 ms frames, more than any jitter buffer waits."""
 
 _CIPHER_SUITE = 0x0004
 _KEY_BYTES = 16

@@ -80,9 +80,12 @@ class Incoming:
             self._index()
 
     def use_key(self, peer: PeerId, ssrc: int, key_id: int, base_key: bytes) -> None:
-        """A member told the key that it seals with, now or in a moment."""
+        """A member told the key that it seals with, now or in a moment.
+
+        A key id names one key for good: told again, it must not forget which packets have come.
+        """
         inflow = self._inflows.get(peer)
-        if inflow is None:
+        if inflow is None or (inflow.ssrc == ssrc and key_id in inflow.keys):
             return
         if inflow.ssrc != ssrc:
             inflow.ssrc, inflow.keys = ssrc, {}

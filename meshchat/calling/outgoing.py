@@ -69,12 +69,14 @@ class Outgoing:
         return self._stream.packets_sent if self._stream else 0
 
     def use_key(self, ssrc: int, key_id: int, base_key: bytes) -> None:
-        """Seals with this key from the next frame on; another SSRC is another stream."""
-        key = SendKey(key_id, base_key)
+        """Seals with this key from the next frame on; another SSRC is another stream.
+
+        A key that is in use stays as it is: begun again it would count its nonces from zero (RFC 9605 section 9.1).
+        """
         if self._stream is None or self._stream.ssrc != ssrc:
-            self._stream = Stream(ssrc, key)
-        else:
-            self._stream.key = key
+            self._stream = Stream(ssrc, SendKey(key_id, base_key))
+        elif self._stream.key.key_id != key_id:
+            self._stream.key = SendKey(key_id, base_key)
 
     def stop_stream(self) -> None:
         """We are in no room."""

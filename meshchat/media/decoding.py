@@ -4,6 +4,9 @@ A decoder that is asked to go on guessing draws the last pitch period out into a
 level for 60 ms, where people take it for speech, and is gone at 120 ms; when real sound returns, it comes up
 from wherever the fade had got to. Sound that cannot be played (not finite, or louder than anything meant) is made
 harmless here, since a damaged stream can decode to anything.
+
+Guesses are made in whole frames and handed out as they are needed: SILK always guesses 10 ms and would throw away what
+is not asked for, which is heard as a click. What is left of a guess when real sound returns is faded into it.
 """
 
 from __future__ import annotations
@@ -15,11 +18,8 @@ import numpy as np
 from meshchat.errors import WireError
 from meshchat.units import Samples
 
-GUESS_GRAIN = 120
-"""Decoders guess whole multiples of 2.5 ms."""
-
-GUESS_MAX = 960
-"""The longest guess asked for at once, 20 ms: so that a fade is followed closely and nothing is wasted."""
+GUESS_SAMPLES = 480
+"""A guess is made 10 ms at a time, or as long as the speaker's packets are if those are shorter."""
 
 FADE_FROM = 2880
 """Guessed samples in a row from which the sound fades: 60 ms."""
@@ -30,10 +30,15 @@ FADE_UNTIL = 5760
 RISE_SAMPLES = 240
 """How fast real sound comes up again after a fade: 5 ms."""
 
+FADE_SAMPLES = 120
+"""The width of a fade between a guess and real sound: 2.5 ms."""
+
 LEVEL_MAX = 8.0
 """Largest sample let through, +18 dB over full scale: codecs overshoot a little, and the limiter sees to the rest."""
 
 _RISE = np.linspace(0.0, 1.0, RISE_SAMPLES, dtype=np.float32)
+_FALL = np.linspace(1.0, 0.0, FADE_SAMPLES, dtype=np.float32)
+_NOTHING = np.zeros(0, np.float32)
 
 
 class Decoder(Protocol):
@@ -61,6 +66,8 @@ class Decoding:
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._guessed = FADE_UNTIL
+        self._grain = GUESS_SAMPLES
+        self._rest = _NOTHING
         self.damaged = 0
         """Packets that looked right and did not decode."""
         self.recovered = 0
@@ -79,26 +86,35 @@ class Decoding:
             return False
 
     def play(self, payload: bytes, samples: int) -> Samples:
-        """The sound of a packet, or a guess of `samples` if it does not decode."""
+        """The sound of a packet, or a guess of its `samples` if it does not decode."""
         try:
             sound = self._decoder.decode(payload)
         except WireError:
             self.damaged += 1
             return self.guess(samples)
+        self._grain = min(GUESS_SAMPLES, samples)
         return self._real(sound)
 
-    def recover(self, following: bytes, samples: int) -> Samples:
-        """The `samples` before the packet `following`, from its copy."""
+    def recover(self, following: bytes, following_samples: int, samples: int) -> Samples:
+        """The `samples` before the packet `following`, no more than its own length, from its copy."""
         try:
-            sound = self._decoder.recover(following, _whole(samples))[-samples:]
+            sound = self._decoder.recover(following, following_samples)
         except WireError:
             return self.guess(samples)
         self.recovered += samples
-        return self._real(sound)
+        return self._real(sound[-samples:])
 
     def guess(self, samples: int) -> Samples:
-        """`samples` of guess (at most 5760), fading as described above."""
-        sound = _harmless(self._decoder.conceal(_whole(samples))[:samples])
+        """`samples` of guess, fading as described above."""
+        sound = np.empty(samples, np.float32)
+        filled = 0
+        while filled < samples:
+            if not len(self._rest):
+                self._rest = _harmless(self._decoder.conceal(self._grain)).copy()
+            piece = self._rest[: samples - filled]
+            sound[filled : filled + len(piece)] = piece
+            self._rest = self._rest[len(piece) :]
+            filled += len(piece)
         if self._guessed + samples > FADE_FROM:
             place = np.arange(self._guessed, self._guessed + samples, dtype=np.float32)
             sound *= np.clip((FADE_UNTIL - place) / (FADE_UNTIL - FADE_FROM), 0.0, 1.0)
@@ -109,17 +125,22 @@ class Decoding:
         """A last 2.5 ms of guess that falls to silence, or None if there is silence already."""
         if self.faded:
             return None
-        sound = self.guess(GUESS_GRAIN)
-        sound *= np.linspace(1.0, 0.0, GUESS_GRAIN, dtype=np.float32)
+        sound = self.guess(FADE_SAMPLES)
+        sound *= _FALL
         self._guessed = FADE_UNTIL
+        self._rest = _NOTHING
         return sound
 
     def _real(self, sound: Samples) -> Samples:
         sound = _harmless(sound)
-        if self._guessed > FADE_FROM:
-            level = (FADE_UNTIL - self._guessed) / (FADE_UNTIL - FADE_FROM)
+        level = min(1.0, (FADE_UNTIL - self._guessed) / (FADE_UNTIL - FADE_FROM))
+        if level < 1.0:
             rising = sound[:RISE_SAMPLES]
             rising *= level + (1.0 - level) * _RISE[: len(rising)]
+        width = min(FADE_SAMPLES, len(self._rest), len(sound))
+        if width:
+            sound[:width] += _FALL[:width] * (level * self._rest[:width] - sound[:width])
+            self._rest = _NOTHING
         self._guessed = 0
         return sound
 
@@ -130,7 +151,3 @@ def _harmless(sound: Samples) -> Samples:
         np.nan_to_num(sound, copy=False, nan=0.0)
         np.clip(sound, -LEVEL_MAX, LEVEL_MAX, out=sound)
     return sound
-
-
-def _whole(samples: int) -> int:
-    return -(-samples // GUESS_GRAIN) * GUESS_GRAIN

@@ -23,9 +23,9 @@ STRETCH_SHARE = 0.1
 BUDGET_MAX = 960.0
 """Unspent budget, in samples: 20 ms, so that a calm minute does not pay for a hurried second."""
 
-SHORTFALL_TOLERATED = 72
-"""The slack may be this much under the wish (1.5 ms) before sound is repeated: between this and a whole period
-nothing moves, so that nothing see-saws."""
+SHORTFALL_TOLERATED = 24
+"""The slack may be this much under the wish (0.5 ms) before sound is repeated. The shortest cut needs 2.5 ms to spare, so
+between the two nothing moves and nothing see-saws."""
 
 URGENT_SAMPLES = 1920
 """From 40 ms off the wish on, a join may be less perfect."""

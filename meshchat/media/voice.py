@@ -26,7 +26,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from meshchat.media.arrivals import Arrival, Arrivals
-from meshchat.media.decoding import GUESS_GRAIN, GUESS_MAX, Decoder, Decoding
+from meshchat.media.decoding import GUESS_SAMPLES, Decoder, Decoding
 from meshchat.media.intake import Intake, Packet
 from meshchat.media.jitter import HELD_PACKETS_MAX, JitterBuffer
 from meshchat.media.level import Meter
@@ -209,7 +209,7 @@ class Voice:
         self._tape.append_silence(place - self._tape.pending)
         self._pace.start(waited_since - begin + place)
         if lead:
-            self._tape.append(self._decoding.recover(packet.payload, lead))
+            self._tape.append(self._decoding.recover(packet.payload, packet.samples, lead))
         self._end = self._edge = packet.timestamp
         self._expected = packet.sequence
         self._frame = packet.samples
@@ -253,7 +253,7 @@ class Voice:
             self._bridge(packet, self._end, packet.timestamp - self._end)
 
     def _wait(self, samples: int) -> None:
-        samples = min(GUESS_MAX, -(-samples // GUESS_GRAIN) * GUESS_GRAIN)
+        samples = min(GUESS_SAMPLES, samples)
         self._tape.append(self._decoding.guess(samples))
         self._waited += samples
         self._pace.moved(samples)
@@ -305,8 +305,8 @@ class Voice:
         """Puts sound for some of the `lost` samples on the tape, the copy in `packet` where it is its turn."""
         copied = packet.samples if adjacent and self._decoding.has_copy(packet.payload) else 0
         if copied >= lost:
-            return len(self._tape.append(self._decoding.recover(packet.payload, lost)))
-        guessed = min(lost - copied, GUESS_MAX)
+            return len(self._tape.append(self._decoding.recover(packet.payload, packet.samples, lost)))
+        guessed = min(lost - copied, GUESS_SAMPLES)
         self._concealed += guessed
         return len(self._tape.append(self._decoding.guess(guessed)))
 

@@ -69,7 +69,7 @@ class Room:
         self.election = Election(circle.me)
         self._circle = circle
         self._roster = RosterBook()
-        self._keyring = Keyring(draw)
+        self._keyring = Keyring(draw, now)
         self._followed_at = now
         circle.wishes += [out.RoomEntered(room, name), self._key_in_use()]
 
@@ -129,9 +129,7 @@ class Room:
         """A member is gone: those who stay get a new key, and the room another coordinator if it was that one."""
         self._circle.wishes.append(out.MemberLeft(link.peer, self.alias_of(link), reason))
         stayed = [other for other in self.members() if other is not link]
-        self._keyring.rotate(now)
-        for other in stayed:
-            self._circle.send(other.peer, self._keyring.told(self.id))
+        self._rotate_key(stayed, now)
         claim = self.election.followed
         if claim and claim.leader == link.peer:
             self._leader_departed(stayed, reason, now)
@@ -204,6 +202,8 @@ class Room:
         """Does what is due in the room."""
         if self._keyring.tick(now):
             self._circle.wishes.append(self._key_in_use())
+        if self._keyring.is_old(now):
+            self._rotate_key(self.members(), now)
         self.check_leader(now)
         if self.election.tick(self._roster.order(self._circle.me), now):
             self._claim_changed(now)
@@ -213,6 +213,11 @@ class Room:
         claim = self.election.followed
         if claim and now - self._followed_at > LEADER_GRACE_S and not self._leader_heard(claim):
             self._lose_leader(self.members(), now)
+
+    def _rotate_key(self, members: Sequence[Link], now: Seconds) -> None:
+        self._keyring.rotate(now)
+        for link in members:
+            self._circle.send(link.peer, self._keyring.told(self.id))
 
     def _rank(self, peer: PeerId) -> tuple[int, PeerId]:
         return (self._roster.order(peer), peer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import json
 import subprocess
 import sys
@@ -158,9 +159,14 @@ class PortAudio:
         return self._open(device, "output", turns, ended)
 
     def abandon(self) -> None:
-        """PortAudio hangs: let the process end without PortAudio's farewell, which would hang too."""
+        """PortAudio hangs: let the process end all the same.
+
+        Its farewell at exit would hang too, and so is called off; and its library must stay in memory while threads
+        wait inside it, which an opening by ctypes sees to, because ctypes never closes one.
+        """
         if self._module is not None:
             atexit.unregister(self._module._exit_handler)
+            ctypes.CDLL(self._module._libname)
 
     def _open(self, device: SoundDevice, way: Way, turns_at: TurnsAt, ended: Ended) -> DeviceStream:
         module = self._load()

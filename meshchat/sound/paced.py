@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from meshchat.sound.guard import GuardedFrames, GuardedPull, OnFrame, Pull
@@ -57,7 +58,7 @@ class NullSink:
         """Nothing is held."""
 
 
-class _Paced:
+class _Paced(ABC):
     """The life that both kinds share: start once, stop for good."""
 
     def __init__(self, name: str, samples: int, end: Source | Sink) -> None:
@@ -94,8 +95,8 @@ class _Paced:
             if not self._stopped:
                 self._pacer.start()
 
-    def _turn(self, index: int, due: Seconds) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _turn(self, index: int, due: Seconds) -> None: ...
 
 
 class PacedMicrophone(_Paced):

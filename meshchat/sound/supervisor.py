@@ -31,7 +31,7 @@ RETRY_EVERY: Seconds = 1.0
 STANDSTILL: Seconds = 0.3
 """A watchman who comes this late was stopped together with everything else, and accuses nobody."""
 
-HUNG_MAX: Seconds = 3.0
+HUNG_MAX: Seconds = 2.0
 """How long `stop` waits for a sound system that does not answer, before it leaves the stream to the opener."""
 
 
