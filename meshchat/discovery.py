@@ -219,7 +219,7 @@ class Discovery:
         self._own = {self._info.dns_pointer(), self._info.dns_service(), self._info.dns_text()}
         self._own |= self._info.get_address_and_nsec_records()
         for waiting in (self._zeroconf.out_queue, self._zeroconf.out_delay_queue):
-            waiting.queue.clear()  # answers held back for up to 1.3 s: they tell old rooms, and this announcement serves
+            waiting.queue.clear()  # answers held back up to 1.3 s; they would tell old rooms after this announcement
         self._broadcast(REPEATS_S)
 
     def _describe(self) -> None:

@@ -71,7 +71,7 @@ class RampDecoder:
         return np.zeros(samples, np.float32)
 
     def _ramp(self, timestamp: int, samples: int) -> Samples:
-        return ((np.arange(samples) + timestamp) * self.SCALE).astype(np.float32)
+        return ((np.arange(samples) + timestamp % (1 << 40)) * self.SCALE).astype(np.float32)
 
 
 @dataclass

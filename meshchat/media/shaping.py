@@ -15,7 +15,7 @@ import numpy as np
 from meshchat.media.pace import Pace
 from meshchat.media.stretch import ALIKE_MIN, FADE_SAMPLES, LAG_MAX, LAG_MIN, lengthened, shortened
 from meshchat.media.tape import HISTORY_SAMPLES, Tape
-from meshchat.units import SAMPLE_RATE
+from meshchat.units import SAMPLE_RATE, Samples
 
 STRETCH_SHARE = 0.1
 """The part of the time that speech may be shortened or lengthened by."""
@@ -24,8 +24,8 @@ BUDGET_MAX = 960.0
 """Unspent budget, in samples: 20 ms, so that a calm minute does not pay for a hurried second."""
 
 SHORTFALL_TOLERATED = 24
-"""The slack may be this much under the wish (0.5 ms) before sound is repeated. The shortest cut needs 2.5 ms to spare, so
-between the two nothing moves and nothing see-saws."""
+"""The slack may be this much under the wish (0.5 ms) before sound is repeated. The shortest cut needs 2.5 ms to spare,
+so between the two nothing moves and nothing see-saws."""
 
 URGENT_SAMPLES = 1920
 """From 40 ms off the wish on, a join may be less perfect."""
@@ -101,7 +101,7 @@ class Shaper:
         if shaped is not None:
             self._replace(fresh, shaped, quiet)
 
-    def _replace(self, fresh: int, shaped: np.ndarray, quiet: bool) -> None:
+    def _replace(self, fresh: int, shaped: Samples, quiet: bool) -> None:
         grown = len(shaped) - fresh
         self._tape.replace(fresh, shaped)
         self._pace.moved(grown)
