@@ -9,7 +9,7 @@ from meshchat import __version__
 from meshchat.call import Call
 from meshchat.config import Config
 from meshchat.control import MemberStatus, RoomStatus, RoomSummary, Status
-from meshchat.errors import Refused
+from meshchat.errors import UsageError
 from meshchat.lobby import rooms_around
 from meshchat.mesh import Mesh
 from meshchat.peers.directory import RoomHint
@@ -34,7 +34,7 @@ class Answers:
         return Status(
             peer_id=node.me,
             alias=node.alias,
-            addresses=self._mesh.port.hosts,
+            addresses=tuple(map(str, self._mesh.addresses)),
             port=self._mesh.port.number,
             control=self.control,
             room=self.room(),
@@ -92,12 +92,12 @@ class Answers:
             yield flow.peer, stats.speaking, stats.level_db
 
     def find_member(self, wanted: str) -> PeerId:
-        """The member of that alias, id, or beginning of an id. Raises `Refused` if there is none, or several."""
+        """The member of that alias, id, or beginning of an id. Raises `UsageError` if there is none, or several."""
         members = [each for each in self._mesh.node.members() if not each.you]
         exact = [each.peer for each in members if wanted.casefold() == each.alias.casefold() or wanted == each.peer]
         found = exact or [each.peer for each in members if each.peer.startswith(wanted)]
         if len(found) != 1:
-            raise Refused(f"{'several members are' if found else 'no member is'} called {wanted}")
+            raise UsageError(f"{'several members are' if found else 'no member is'} called {wanted}")
         return found[0]
 
     def _member(self, member: Member) -> MemberStatus:

@@ -89,8 +89,9 @@ class Config:
         (), Many(Peer()), "--peer", "a peer to call directly, for a network that does not carry mDNS",
         price="a hint that is tried again and again while it does not answer", metavar="HOST:PORT")  # fmt: skip
     rate: int = _knob(
-        48_000, Whole(8_000, 48_000), "--rate", "the band that is sent, as the sampling rate that would just carry it", unit="Hz",
-        price="lower: less treble, and less work for a weak machine; sound stays at 48000 Hz inside", metavar="HZ")  # fmt: skip
+        48_000, Whole(8_000, 48_000), "--rate", "the band that is sent, as the sampling rate that would just carry it",
+        unit="Hz", price="lower: less treble, and less work for a weak machine; sound stays at 48000 Hz inside",
+        metavar="HZ")  # fmt: skip
     frame_ms: float = _knob(
         10.0, OneOf((2.5, 5.0, 10.0, 20.0, 40.0, 60.0)), "--frame-ms", "length of one packet of sound", unit="ms",
         price="shorter: less delay, more packets; longer: the reverse", metavar="MS")  # fmt: skip

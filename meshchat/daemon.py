@@ -125,7 +125,7 @@ class Daemon:
             "event": "ready",
             "peer_id": node.me,
             "alias": node.alias,
-            "addresses": port.hosts,
+            "addresses": [str(address) for address in self.mesh.addresses],
             "port": port.number,
             "control": self.answers.control,
         }

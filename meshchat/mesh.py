@@ -110,7 +110,7 @@ class Mesh:
     def found(self, peer: PeerId, addresses: tuple[Address, ...], rooms: tuple[RoomHint, ...]) -> None:
         """Discovery heard of a peer."""
         self.node.directory.learn(peer, addresses, rooms, self._now())
-        self.pump()
+        self._pump_soon()
 
     def forgotten(self, peer: PeerId) -> None:
         """Discovery takes it back; a link stays for as long as it lives."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from meshchat.peers import effects as out
+from meshchat.peers.directory import RoomHint
 from meshchat.peers.node import Node
+from meshchat.units import Address, PeerId
 from tests.simulation import Peer, Village
 
 
@@ -206,3 +208,21 @@ def test_a_member_sends_few_control_messages() -> None:
     village.run(60)
     for name, count in village.sent.items():
         assert (count - before[name]) / 60 <= 40
+
+
+def test_a_flood_of_forged_peers_makes_us_call_slowly() -> None:
+    village = Village()
+    peer = village.born("ann")
+    village.enter(["ann"])
+    room = peer.node.room
+    assert room is not None
+    hints = (RoomHint(room.id, room.name),)
+    for number in range(5000):
+        peer.node.directory.learn(PeerId(f"{number:064x}"), (Address("10.9.9.9", 1),), hints, village.now)
+    assert len(peer.node.directory.hints()) == 1024
+    calls = 0
+    for _ in range(100):
+        village.now += 0.01
+        peer.node.tick(village.now)
+        calls += sum(isinstance(effect, out.Dial | out.Punch) for effect in peer.node.effects())
+    assert 0 < calls <= 120

@@ -24,6 +24,10 @@ PEERS_MAX = 1024
 STAGGER_S: Seconds = 0.25
 """How long the peer with the higher id leaves the call to the other: a handshake takes 30 ms on a LAN."""
 
+CALLS_AT_ONCE_MAX = 16
+CALLS_PAUSE_S: Seconds = 0.2
+"""No more calls than this, then a pause: a flood of forged peers makes us knock on doors, slowly."""
+
 RETRY_FIRST_S: Seconds = 1.0
 RETRY_MAX_S: Seconds = 15.0
 """Pauses between calls to a peer that does not answer double from the first to the longest."""
@@ -64,6 +68,7 @@ class Directory:
         self._rng = rng
         self._known: OrderedDict[PeerId, Known] = OrderedDict()
         self._seeds: dict[Address, Known] = {}
+        self._calm_until: Seconds = 0.0
 
     def learn(self, peer: PeerId, addresses: tuple[Address, ...], rooms: tuple[RoomHint, ...], now: Seconds) -> None:
         """Somebody says that `peer` is at `addresses` and in `rooms`. News of an address starts the calls afresh."""
@@ -106,21 +111,24 @@ class Directory:
     def calls(self, wanted: Iterable[PeerId], seeds_answered: Iterable[Address], now: Seconds) -> list[Dial | Punch]:
         """What to send now: calls and openers to wanted peers that are not linked, and to seeds without an answer."""
         due: list[Dial | Punch] = []
-        for peer in wanted:
-            known = self._known.get(peer)
-            if known and now >= known.call_at:
-                due += self._call(peer, known, now)
         answered = set(seeds_answered)
         for address, known in self._seeds.items():
             if address not in answered and now >= known.call_at:
                 self._back_off(known, now)
                 due.append(Dial(None, (address,)))
+        for peer in wanted if now >= self._calm_until else ():
+            known = self._known[peer]
+            if now >= known.call_at:
+                due += self._call(peer, known, now)
+            if len(due) >= CALLS_AT_ONCE_MAX:
+                self._calm_until = now + CALLS_PAUSE_S
+                break
         return due
 
     def timer(self, wanted: Iterable[PeerId], seeds_answered: Iterable[Address]) -> Seconds | None:
         """When `calls` has something to say."""
         answered = set(seeds_answered)
-        times = [self._known[peer].call_at for peer in wanted if peer in self._known]
+        times = [max(self._calm_until, self._known[peer].call_at) for peer in wanted]
         times += [known.call_at for address, known in self._seeds.items() if address not in answered]
         return min(times, default=None)
 
