@@ -43,8 +43,12 @@ CORRELATION_MIN = 0.6
 COVERAGE_MIN = 0.85
 """From here on a voice counts as heard; another voice reaches 0.3, coding costs a tenth."""
 
-GAP_MS_MAX = 60
-"""Longest stretch of a voice that may be missing."""
+GAP_MS_MAX = 250
+"""Longest stretch of one voice that may seem to be missing: told apart from another voice that speaks over it, a
+single lost packet can look like 170 ms."""
+
+SILENCE_MS_MAX = 200
+"""Longest silence of all voices together; the clips' own pauses are 130 ms at most."""
 
 WAV_HEADER_BYTES = 44
 SAMPLE_BYTES = 2
@@ -243,6 +247,8 @@ def _judge(findings: Findings, recording: Path) -> None:
             findings.faults.append(f"{name} was not heard well")
         if found.gap_ms_longest > GAP_MS_MAX:
             findings.faults.append(f"{found.gap_ms_longest} ms of {name} are missing")
+    if findings.silence_ms > SILENCE_MS_MAX:
+        findings.faults.append(f"nothing at all was heard for {findings.silence_ms} ms")
     if not findings.new_coordinator:
         findings.faults.append("the room has no new coordinator")
 
