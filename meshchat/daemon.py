@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -36,6 +37,13 @@ METER_S: Seconds = 0.1
 
 WATCH_S: Seconds = 3.0
 """Between two looks at the network interfaces: a dock or a tunnel is followed within this."""
+
+NICENESS = -10
+"""What sound servers run at: before everything that draws or compiles."""
+
+SWITCH_S: Seconds = 0.001
+"""How long one thread may keep the interpreter while another waits: a handshake must not hold a frame for the 5 ms
+that Python would let it."""
 
 SETTLE_S: Seconds = 1.5
 """How long after the start `join` and `create` wait for word of a room before they say that there is none."""
@@ -339,9 +347,20 @@ class Daemon:
 
 def run(config: Config) -> int:
     """Works in the foreground until SIGINT, SIGTERM or `meshchat stop`; the exit status."""
+    _put_sound_first()
     with ProfileLock(config.profile):
         asyncio.run(_run(config))
     return 0
+
+
+def _put_sound_first() -> None:
+    """Asks the system to run us before programs that can wait, and our own threads to make way for each other sooner.
+
+    Threads inherit the priority; the sound threads ask for more on their own.
+    """
+    sys.setswitchinterval(SWITCH_S)
+    with contextlib.suppress(OSError, AttributeError):  # only root may, and not on Windows
+        os.nice(NICENESS)
 
 
 async def _run(config: Config) -> None:

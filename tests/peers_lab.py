@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
@@ -70,20 +71,21 @@ class Told:
 class Daemon:
     """One daemon and everything that it wrote."""
 
-    def __init__(self, folder: Path, name: str, *words: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, name: str, *words: str, prefix: Sequence[str] = (), profile: Path | None = None
+    ) -> None:
         """Starts it; `prefix` are words before the command, such as `ip netns exec somewhere`."""
         self.name = name
-        self.profile = folder / name
+        self.profile = profile or folder / name
         self.recording = folder / f"{name}.wav"
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
-        self._environment = {key: value for key, value in os.environ.items() if not key.startswith("MESHCHAT_")}
         self.started_at = time.monotonic()
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [*prefix, *self._line("--headless", "--alias", name, *words)],
+                [*prefix, *_line(self.profile, "--headless", "--alias", name, *words)],
                 stdout=out,
                 stderr=err,
-                env=self._environment,
+                env=_environment(),
             )
 
     @property
@@ -100,8 +102,9 @@ class Daemon:
         """The line that says that it is ready, once it has."""
 
         def line() -> str | None:
-            assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}: {self.err}"
             first, newline, _ = self.out.partition("\n")
+            ended = self.process.poll()
+            assert newline or ended is None, f"{self.name} ended with {ended}: {self.err}"
             return first if newline else None
 
         told = json.loads(until(f"{self.name} is ready", line, START_S_MAX))
@@ -142,23 +145,16 @@ class Daemon:
         members = self.members()
         return all(name in members and members[name].packets_received for name in names)
 
-    def say(self, *words: str) -> subprocess.Popen[str]:
-        """Starts a command of the command line for this profile."""
-        line = self._line(*words)
-        pipe = subprocess.PIPE
-        return subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True, env=self._environment)
-
     def told(self, *words: str) -> Told:
-        """The same, and waits for its end."""
-        return result(self.say(*words))
+        """What a command of the command line comes to for this profile."""
+        return told((self.profile, words))[0]
 
     def recorded(self, seconds: Seconds) -> Samples:
         """The newest `seconds` of its recording, which may go on; waits until that much is there."""
         wanted = HEADER_BYTES + int(seconds * SAMPLE_RATE) * SAMPLE_BYTES
         until(f"{self.name} has recorded {seconds:g} s", lambda: self.recorded_bytes() >= wanted, seconds + 10)
         data = self.recording.read_bytes()
-        sound = np.frombuffer(data[HEADER_BYTES : len(data) // SAMPLE_BYTES * SAMPLE_BYTES], "<i2")
-        return sound[-int(seconds * SAMPLE_RATE) :].astype(np.float32) / 32768
+        return _sound(data[HEADER_BYTES : len(data) // SAMPLE_BYTES * SAMPLE_BYTES])[-int(seconds * SAMPLE_RATE) :]
 
     def recorded_from_now(self, seconds: Seconds) -> Samples:
         """What it records from now on, for that long."""
@@ -169,7 +165,7 @@ class Daemon:
         """What it recorded after its file had `begin` bytes, for that long."""
         size = int(seconds * SAMPLE_RATE) * SAMPLE_BYTES
         until(f"{self.name} records on", lambda: self.recorded_bytes() >= begin + size, seconds + 10)
-        return np.frombuffer(self.recording.read_bytes()[begin : begin + size], "<i2").astype(np.float32) / 32768
+        return _sound(self.recording.read_bytes()[begin : begin + size])
 
     def recorded_bytes(self) -> int:
         """How long the file of its recording is."""
@@ -189,8 +185,30 @@ class Daemon:
             self.process.kill()
             self.process.wait()
 
-    def _line(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "meshchat", *words, "--profile", str(self.profile)]
+
+class Events:
+    """What `meshchat events --json` prints."""
+
+    def __init__(self, daemon: Daemon, path: Path) -> None:
+        self.path = path
+        with path.open("wb") as out:
+            line = _line(daemon.profile, "events", "--json")
+            self.process = subprocess.Popen(line, stdout=out, env=_environment())
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """Every event of one kind so far, without the word that says so."""
+        complete = self.path.read_text().rpartition("\n")[0]
+        events = [json.loads(line) for line in complete.splitlines()]
+        return [event for event in events if event.pop("event") == kind]
+
+    def end(self) -> int:
+        """Stops listening, as Ctrl+C does; the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(END_S_MAX)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
 
 
 class Lab:
@@ -228,15 +246,20 @@ def lab(folder: Path) -> Iterator[Lab]:
         running.end()
 
 
-def result(process: subprocess.Popen[str], seconds: Seconds = 20.0) -> Told:
-    """What a started command comes to."""
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise
-    return Told(process.returncode, out, err)
+def told(*commands: tuple[Path, Sequence[str]], seconds: Seconds = 30.0) -> list[Told]:
+    """What commands of the command line come to, each for a profile; all run at once."""
+    pipe = subprocess.PIPE
+    with contextlib.ExitStack() as running:
+        begun = []
+        for profile, words in commands:
+            line = _line(profile, *words)
+            process = running.enter_context(
+                subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True, env=_environment())
+            )
+            running.callback(process.kill)
+            begun.append(process)
+        ended = [(process, process.communicate(timeout=seconds)) for process in begun]
+        return [Told(process.returncode, out, err) for process, (out, err) in ended]
 
 
 def clip(name: str) -> Samples:
@@ -278,3 +301,16 @@ def answers(daemon: Daemon) -> bool:
     with contextlib.suppress(MeshchatError):
         return bool(daemon.status().peer_id)
     return False
+
+
+def _line(profile: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "meshchat", *words, "--profile", str(profile)]
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without the settings in it, which are the user's."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("MESHCHAT_")}
+
+
+def _sound(pcm: bytes) -> Samples:
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)

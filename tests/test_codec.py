@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshchat import codec
 from meshchat.codec import OpusDecoder, OpusEncoder, has_recovery, packet_samples
 from meshchat.errors import AudioError, WireError
+from meshchat.opus import library as opus
+from meshchat.opus.packets import PACKET_BYTES_MAX
 from meshchat.units import Samples
 from tests.test_media_lab import speech
 
@@ -116,8 +117,8 @@ def test_copies_are_sent_only_when_loss_is_expected() -> None:
 
 
 def test_a_stereo_packet_comes_out_mono() -> None:
-    library = codec._library()
-    state = codec._created(library.encoder_create, 48_000, 2, 2049)
+    library = opus.library()
+    state = opus.created(library.encoder_create, 48_000, 2, 2049)
     left_and_right = np.repeat(speech(0.02), 2)
     packet = ctypes.create_string_buffer(1275)
     size = library.encode(state, left_and_right.ctypes.data, 960, packet, 1275)
@@ -130,14 +131,17 @@ def by_libopus(packet: bytes) -> int | None:
     """What libopus thinks of a packet's framing: its samples, or None."""
     from opuslib.api import libopus
 
-    parse = codec._function(
+    parse = opus.function(
         libopus, "opus_packet_parse", ctypes.c_int32, ctypes.c_char_p, ctypes.c_int32, *[ctypes.c_void_p] * 4
     )
     sizes = (ctypes.c_int16 * 48)()
     frame_count = parse(packet, len(packet), None, None, ctypes.addressof(sizes), None)
     if frame_count <= 0:
         return None
-    return int(frame_count) * codec._frame_samples(packet[0])
+    frame_samples = opus.function(
+        libopus, "opus_packet_get_samples_per_frame", ctypes.c_int32, ctypes.c_char_p, ctypes.c_int32
+    )
+    return int(frame_count) * int(frame_samples(packet, 48_000))
 
 
 @given(st.binary(max_size=60) | st.builds(bytes.__add__, st.binary(min_size=2, max_size=9), st.just(bytes(700))))
@@ -172,7 +176,7 @@ def test_garbage_is_refused_or_is_sound_but_never_more(packets: list[bytes]) -> 
 
 def test_what_is_no_packet_is_refused() -> None:
     decoder = OpusDecoder()
-    for nonsense in (b"", b"\x03", b"\xff\x00", bytes(codec.PACKET_BYTES_MAX + 1), b"\x03\x3f" + bytes(70)):
+    for nonsense in (b"", b"\x03", b"\xff\x00", bytes(PACKET_BYTES_MAX + 1), b"\x03\x3f" + bytes(70)):
         with pytest.raises(WireError):
             packet_samples(nonsense)
         with pytest.raises(WireError):
@@ -196,18 +200,18 @@ def test_promises_of_the_caller_are_checked() -> None:
 
 def test_a_machine_without_libopus_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opuslib.api", None)
-    codec._library.cache_clear()
+    opus.library.cache_clear()
     try:
         for platform, package in (("linux", "libopus0"), ("darwin", "brew install opus"), ("win32", r"opus\.dll")):
             monkeypatch.setattr(sys, "platform", platform)
             with pytest.raises(AudioError, match=package):
                 OpusDecoder()
     finally:
-        codec._library.cache_clear()
+        opus.library.cache_clear()
 
 
 def test_states_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = codec._library()
+    library = opus.library()
     freed: list[int] = []
     monkeypatch.setattr(library, "encoder_destroy", freed.append)
     monkeypatch.setattr(library, "decoder_destroy", freed.append)

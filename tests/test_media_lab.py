@@ -142,7 +142,7 @@ class Lab:
             block = self.voice.pull(self.block, now)
             self.blocks.append(None if block is None else block.copy())
             if block is not None:
-                self.delays.append((now, self.voice.stats().playout_delay_ms))
+                self.delays.append((now, self.voice._delay / 48))
             self._pulls += 1
         self.now = until
         return self

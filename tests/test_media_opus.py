@@ -121,7 +121,7 @@ def test_sixteen_loud_voices_do_not_clip() -> None:
     for number, lab in enumerate(labs):
         mixer.add(number, lab.voice)
     loudest = 0.0
-    for pull in range(150):
+    for pull in range(80):
         now = pull / 100
         for lab in labs:
             lab._deliver(now)

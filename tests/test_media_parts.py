@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -133,7 +134,9 @@ def test_a_tape_gives_back_what_was_put_on_it(steps: list[tuple[int, int]]) -> N
 
 def vowel(pitch_hz: float, samples: int = 4800) -> Samples:
     phase = 2 * np.pi * pitch_hz * np.arange(samples) / SAMPLE_RATE
-    return (0.2 * sum(np.sin(k * phase + k) / k for k in range(1, 12))).astype(np.float32)
+    harmonics = np.arange(1, 12)[:, np.newaxis]
+    sound: Samples = (0.2 * (np.sin(harmonics * phase + harmonics) / harmonics).sum(axis=0)).astype(np.float32)
+    return sound
 
 
 @pytest.mark.parametrize("pitch_hz", [85, 110, 160, 240, 390])
@@ -258,7 +261,7 @@ def test_speaking_does_not_flicker_between_syllables() -> None:
     for start in range(0, len(sound), 480):
         meter.hear(sound[start : start + 480], 480)
         states.append(meter.speaking)
-    assert sum(a != b for a, b in zip(states, states[1:], strict=False)) == 4
+    assert sum(a != b for a, b in pairwise(states)) == 3, "two sentences, the first from the start"
     meter.hear(None, 3 * SAMPLE_RATE)
     assert meter.at_rest
 
@@ -368,7 +371,7 @@ def test_the_limiter_never_lets_more_than_one_through_nor_turns_sound_over(
         limited = sound.copy()
         limiter.limit(limited)
         assert np.abs(limited).max() <= 1
-        assert (np.sign(limited) == np.sign(sound)).all()
+        assert (limited * sound >= 0).all()
         assert (np.abs(limited) <= np.abs(sound) + 1e-6).all()
 
 

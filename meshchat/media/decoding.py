@@ -147,7 +147,8 @@ class Decoding:
 
 def _harmless(sound: Samples) -> Samples:
     energy = float(np.dot(sound, sound))
-    if not energy <= LEVEL_MAX**2:  # only then can any sample be over the limit, or be no number at all
+    # So little energy rules out both a sample over the limit and one that is no number; the rest is looked at.
+    if not energy <= LEVEL_MAX**2 and not float(np.abs(sound).max()) <= LEVEL_MAX:
         np.nan_to_num(sound, copy=False, nan=0.0)
         np.clip(sound, -LEVEL_MAX, LEVEL_MAX, out=sound)
     return sound
