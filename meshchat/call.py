@@ -22,13 +22,17 @@ from meshchat.config import Config
 from meshchat.errors import WireError
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice, VoiceStats
+from meshchat.sframe import OVERHEAD_BYTES_MAX
 from meshchat.units import SAMPLE_RATE, PeerId, Seconds
-from meshchat.wire import ReportBlock, encode_receiver_report, parse_receiver_report
+from meshchat.wire import SEALED_BYTES_MAX, ReportBlock, encode_receiver_report, parse_receiver_report
 
 log = logging.getLogger(__name__)
 
 BLOCK_MS_MAX = 10.0
 """What the speaker asks for at once: a longer frame is no reason for a longer block, which would only add delay."""
+
+OPUS_BYTES_MAX = SEALED_BYTES_MAX - OVERHEAD_BYTES_MAX
+"""What one datagram holds; only 60 ms at more than 150 kbit/s would need more, and is coded with less instead."""
 
 REPORT_S: Seconds = 1.0
 """Between two receiver reports to one sender; RFC 3550 section 6.2 allows faster ones, a LAN needs none."""
@@ -78,6 +82,7 @@ class Call:
             complexity=config.complexity,
             rate=config.rate,
             dtx=config.dtx,
+            packet_bytes_max=OPUS_BYTES_MAX,
         )
         self.outgoing = Outgoing(encoder, send_media)
         self.microphone: Microphone = open_microphone(

@@ -82,13 +82,15 @@ class OpusEncoder:
         complexity: int = 5,
         rate: int = SAMPLE_RATE,
         dtx: bool = True,
+        packet_bytes_max: int = PACKET_BYTES_MAX,
     ) -> None:
-        """`rate` in Hz limits the band that is coded (8000 a telephone's, 48000 all of it); input is 48 kHz always.
+        """`rate` in Hz limits the band that is coded to the narrowest of Opus' five that carries it; input is 48 kHz.
 
-        `bitrate` is 6000..510000 bits a second, `complexity` 0..10. Raises `AudioError` without libopus and
-        `ValueError` for a length or rate that Opus does not have.
+        `bitrate` is 6000..510000 bits a second, `complexity` 0..10; a packet that would be longer than
+        `packet_bytes_max` is coded with fewer bits. Raises `AudioError` without libopus and `ValueError` for a length
+        that Opus does not have or a rate above 48000.
         """
-        if frame_ms not in FRAME_LENGTHS_MS or rate not in _BANDWIDTHS:
+        if frame_ms not in FRAME_LENGTHS_MS or rate > SAMPLE_RATE:
             raise ValueError(f"Opus has no frames of {frame_ms} ms or no band of {rate} Hz")
         self._library = library()
         self._low_delay = frame_ms < 10
@@ -97,13 +99,13 @@ class OpusEncoder:
         self.frame_samples = round(frame_ms * SAMPLE_RATE / 1000)
         self._frame = np.zeros(self.frame_samples, np.float32)
         self._frame_at = self._frame.ctypes.data
-        self._packet = ctypes.create_string_buffer(PACKET_BYTES_MAX)
+        self._packet = ctypes.create_string_buffer(packet_bytes_max)
         application = _APPLICATION_LOW_DELAY if self._low_delay else _APPLICATION_VOIP
         self._state = created(self._library.encoder_create, SAMPLE_RATE, 1, application)
         freed_with(self, self._library.encoder_destroy, self._state)
         self._set(_SET_BITRATE, bitrate)
         self._set(_SET_COMPLEXITY, max(complexity, LOW_DELAY_COMPLEXITY_MIN) if self._low_delay else complexity)
-        self._set(_SET_MAX_BANDWIDTH, _BANDWIDTHS[rate])
+        self._set(_SET_MAX_BANDWIDTH, _BANDWIDTHS[min(each for each in _BANDWIDTHS if each >= rate)])
         self._set(_SET_DTX, int(dtx))
         self.set_expected_loss(0)
         self.look_ahead_samples = self._get(_GET_LOOKAHEAD)
@@ -113,7 +115,7 @@ class OpusEncoder:
         if frame.shape != self._frame.shape:
             raise ValueError(f"a frame of {self.frame_samples} samples was promised, not of shape {frame.shape}")
         self._frame[:] = frame
-        size = self._library.encode(self._state, self._frame_at, self.frame_samples, self._packet, PACKET_BYTES_MAX)
+        size = self._library.encode(self._state, self._frame_at, self.frame_samples, self._packet, len(self._packet))
         if size < 0:
             raise RuntimeError(f"libopus refused to encode: {self._library.reason(size)}")
         return bytes(memoryview(self._packet)[:size]) if size > DTX_PACKET_BYTES_MAX else b""

@@ -81,7 +81,8 @@ class Config:
         price="a device that cannot be opened leaves the peer talking only", metavar="SINK")  # fmt: skip
     interfaces: tuple[str, ...] = _knob(
         (), Many(Text()), "--interface", "an address or a network interface to be found on",
-        price="none: every network that another person could be on; bridges of containers are skipped", metavar="A")  # fmt: skip
+        price="none: every network that another person could be on; bridges of containers are skipped",
+        metavar="A")  # fmt: skip
     port: int | None = _knob(
         None, Whole(1, 65535), "--port", f"the UDP port; when it is not given, {DEFAULT_PORT} or the next free one",
         price="a port given and taken is an error, not a reason to try the next", metavar="N")  # fmt: skip
