@@ -171,6 +171,19 @@ def test_one_reachable_member_is_enough_to_find_the_others() -> None:
     assert all_see(living(village), 4)
 
 
+def test_peers_that_know_only_one_of_them_all_meet_whoever_leads() -> None:
+    for seed in range(20):
+        village = Village(seed)
+        names = ["ann", "bob", "eve"]
+        for name in names:
+            village.born(name, mdns=False)
+        for name in names[1:]:
+            village.peers[name].node.directory.add_seed(village.peers["ann"].address, village.now)
+        village.enter(names, introduce=False)
+        village.run(5)
+        assert all_see(living(village), 3), f"seed {seed}"
+
+
 def test_switching_rooms_takes_one_out_of_the_old_one() -> None:
     village = talkers(3)
     village.enter(["p2"], "kitchen")

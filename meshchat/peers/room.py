@@ -252,8 +252,19 @@ class Room:
             for link in members:
                 self._admit(link)
             self._publish_roster(members)
+        self._introduce_leader(members)
         for link in members:
             self.beat(link, now)
+
+    def _introduce_leader(self, members: Sequence[Link]) -> None:
+        """Tells the others where the new coordinator is, and the coordinator where they are: we may be the only one
+        who is linked with both."""
+        claim = self.election.followed
+        leader = self._circle.links.get(PeerId(claim.leader)) if claim else None
+        if leader:
+            self.tell_neighbours(leader, members)
+            for link in members:
+                self.tell_neighbours(link, [leader])
 
     def _admit(self, link: Link) -> bool:
         alias = safe_text(link.presence.alias if link.presence else "") or short(link.peer)
