@@ -245,7 +245,7 @@ async def test_every_event_has_a_line_for_a_person(terminal: Terminal) -> None:
 
 async def test_events_end_when_nobody_reads_them_though_nothing_happens(terminal: Terminal) -> None:
     """`meshchat events | head -1`: the reader leaves, and no event comes to write into the closed pipe."""
-    head = f"{sys.executable} -m meshchat events --json --profile '{terminal.profile}' | head -n 1"
+    head = f"'{sys.executable}' -m meshchat events --json --profile '{terminal.profile}' | head -n 1"
     shell = await asyncio.create_subprocess_exec("sh", "-c", head, cwd=ROOT, stdout=-1, stderr=-1)
     async with asyncio.timeout(20):
         out, err = await shell.communicate()
@@ -254,7 +254,7 @@ async def test_events_end_when_nobody_reads_them_though_nothing_happens(terminal
 
 
 async def test_a_reader_that_left_before_the_answer_is_no_reason_to_complain(terminal: Terminal) -> None:
-    line = f"{sys.executable} -m meshchat status --profile '{terminal.profile}'; echo $? >&2"
+    line = f"'{sys.executable}' -m meshchat status --profile '{terminal.profile}'; echo $? >&2"
     shell = await asyncio.create_subprocess_exec("sh", "-c", f"({line}) | true", cwd=ROOT, stdout=-1, stderr=-1)
     async with asyncio.timeout(20):
         out, err = await shell.communicate()
