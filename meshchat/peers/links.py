@@ -11,6 +11,9 @@ BEAT_S: Seconds = 1.0
 """Between two signs of life on one link. At 100 members that is 99 sent and 99 received a second, under the bound
 of 200."""
 
+BEAT_EARLY_S: Seconds = 0.25
+"""How much earlier a beat may go than it is due, to go together with others; soon all of them do."""
+
 LOST_AFTER_S: Seconds = 4.0
 """Silence after which a peer is taken for gone: four missed beats. Any authenticated packet breaks the silence,
 media too."""

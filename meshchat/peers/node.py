@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from meshchat.errors import Refused, WireError
 from meshchat.peers import effects as out
 from meshchat.peers.directory import Chance, Directory, RoomHint
-from meshchat.peers.links import LOST_AFTER_S, Link
+from meshchat.peers.links import BEAT_EARLY_S, LOST_AFTER_S, Link
 from meshchat.peers.messages import (
     PROTOCOL,
     Beat,
@@ -187,12 +187,7 @@ class Node:
             for link in self.links.values():
                 link.heard_at += now - self._tick_expected
         self._drop_silent(now)
-        for link in self.links.values():
-            if now >= link.beat_at:
-                if self.room:
-                    self.room.beat(link, now)
-                else:
-                    self._circle.send(link.peer, link.beat(None, False, now))
+        self._beat(now)
         if self.room:
             self.room.tick(now)
         self._circle.wishes += self.directory.calls(self._wanted(), self._answered(), now)
@@ -283,6 +278,17 @@ class Node:
         moved = Moved(self._presence(), self._followed())
         for peer in self.links:
             self._circle.send(peer, moved)
+
+    def _beat(self, now: Seconds) -> None:
+        """Signs of life, as soon as one is due: the others go with it, so that a full room wakes us once a second."""
+        if all(now < link.beat_at for link in self.links.values()):
+            return
+        for link in self.links.values():
+            if now >= link.beat_at - BEAT_EARLY_S:
+                if self.room:
+                    self.room.beat(link, now)
+                else:
+                    self._circle.send(link.peer, link.beat(None, False, now))
 
     def _drop_silent(self, now: Seconds) -> None:
         for link in list(self.links.values()):

@@ -24,6 +24,11 @@ from meshchat.units import Address, PeerId, Seconds, safe_text
 UNSENT_BYTES_MAX = 1 << 20
 """Messages that a peer does not take in; beyond this it is cut off, for they only grow older."""
 
+UNSENT_DATAGRAMS_MAX = 16
+"""Reports that wait for a peer which acknowledges nothing; more are left out, since a newer one says the same."""
+
+ONE_STREAM = "one control stream each way, and it stays open"
+
 
 class Listener(Protocol):
     """Who is told about a connection."""
@@ -50,6 +55,7 @@ class Connection:
         listener: Listener,
         transmit: Callable[[bytes, Route], None],
         table: dict[bytes, Connection],
+        written: set[Connection],
         *,
         expected: PeerId | None = None,
         seed: Address | None = None,
@@ -57,8 +63,9 @@ class Connection:
     ) -> None:
         """A connection in the making.
 
-        `table` is where the port looks connections up by the ids that they answer to; `expected` is whose key must be
-        shown, where known; `seed` is the user's address that this call answers.
+        `table` is where the port looks connections up by the ids that they answer to; `written` is where a connection
+        notes that something waits for its next `flush`; `expected` is whose key must be shown, where known; `seed` is
+        the user's address that this call answers.
         """
         self.core = core
         self.outgoing = outgoing
@@ -72,6 +79,7 @@ class Connection:
         self._listener = listener
         self._transmit = transmit
         self._table = table
+        self._written = written
         self._ids: set[bytes] = set()
         self._reader = Reader()
         self._their_stream: int | None = None
@@ -79,6 +87,7 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: Seconds | None = None
         self._over = False
+        self._ending = False  # nothing more may be written: the peer may have shut our stream already
 
     @property
     def route(self) -> Route | None:
@@ -97,24 +106,31 @@ class Connection:
         self._take_events(now)
 
     def send(self, message: Message) -> None:
-        """Writes a message; it leaves with the next `flush`."""
+        """Writes a message; it leaves with the next `flush`. On a connection that is ending it is lost."""
+        if self._ending:
+            return
         if self._our_stream is None:
             self._our_stream = self.core.get_next_available_stream_id(is_unidirectional=True)
         self.core.send_stream_data(self._our_stream, encode(message))
+        self._written.add(self)
 
     def send_datagram(self, data: bytes) -> None:
-        """Writes a QUIC datagram; it leaves with the next `flush`."""
+        """Writes a QUIC datagram; it leaves with the next `flush`, or is lost if too many wait already."""
+        if self._ending or self.core.unsent_datagrams >= UNSENT_DATAGRAMS_MAX:
+            return
         self.core.send_datagram_frame(data)
+        self._written.add(self)
 
     def close(self, reason: str, now: Seconds) -> None:
         """Says goodbye with a reason in words and ends it; the listener hears of it in `flush`."""
+        self._ending = True
         self.core.close(error_code=QuicErrorCode.NO_ERROR, reason_phrase=reason)
         self.flush(now)
 
     def flush(self, now: Seconds) -> None:
         """Sends what is waiting and sets the timer anew."""
         if self._our_stream is not None and self.core.unsent_bytes(self._our_stream) > UNSENT_BYTES_MAX:
-            self.core.close(error_code=QuicErrorCode.INTERNAL_ERROR, reason_phrase="does not take in what it is sent")
+            self._refuse("does not take in what it is sent")
         for data, route in self.core.datagrams_to_send(now):
             assert isinstance(route, Route)
             self._transmit(data, route)
@@ -129,6 +145,7 @@ class Connection:
     def drop(self) -> None:
         """Forgets it without a word."""
         self._over = True
+        self._written.discard(self)
         if self._timer:
             self._timer.cancel()
         for each in self._ids:
@@ -159,6 +176,8 @@ class Connection:
                     self._handshake_done(now)
                 case quic.StreamDataReceived():
                     self._stream_came(event, now)
+                case quic.StopSendingReceived() | quic.StreamReset():
+                    self._refuse(ONE_STREAM)
                 case quic.DatagramFrameReceived() if self.peer:
                     self._datagram_came(event.data, now)
                 case quic.ConnectionIdIssued():
@@ -185,7 +204,7 @@ class Connection:
         if self._their_stream is None:
             self._their_stream = event.stream_id
         if self.peer is None or event.stream_id != self._their_stream or event.end_stream:
-            self._refuse("one control stream, and it stays open")
+            self._refuse(ONE_STREAM)
             return
         try:
             for message in self._reader.feed(event.data):
@@ -200,7 +219,9 @@ class Connection:
             self.malformed += 1
 
     def _refuse(self, why: str) -> None:
+        self._ending = True
         self.core.close(error_code=QuicErrorCode.PROTOCOL_VIOLATION, reason_phrase=why[:200])
+        self._written.add(self)
 
 
 def _identified(certificate: x509.Certificate | None) -> PeerId | None:

@@ -72,6 +72,7 @@ class Endpoint:
         self._client = configuration(identity, is_client=True)
         self._retry = QuicRetryTokenHandler()
         self._connections: dict[bytes, Connection] = {}
+        self._written: set[Connection] = set()
         self._answers = Bucket(ANSWERS_PER_SECOND_MAX, ANSWERS_PER_SECOND_MAX)
 
     @property
@@ -83,7 +84,14 @@ class Endpoint:
         """Opens a connection to whoever answers there."""
         core = MutualConnection(configuration=self._client)
         connection = Connection(
-            core, self._listener, self._port.send, self._connections, expected=expected, seed=seed, outgoing=True
+            core,
+            self._listener,
+            self._port.send,
+            self._connections,
+            self._written,
+            expected=expected,
+            seed=seed,
+            outgoing=True,
         )
         connection.answer_to(core.host_cid)
         core.connect(route, now=now)
@@ -107,8 +115,14 @@ class Endpoint:
         connection.flush(now)
 
     def flush(self, now: Seconds) -> None:
-        """Sends whatever any connection has waiting."""
-        for connection in self.connections:
+        """Sends what was written to any connection since the last time.
+
+        Only those are asked: what QUIC sends of itself goes out when a datagram or its timer calls for it, and asking
+        each of fifteen connections after every message was the greater part of the event loop's work.
+        """
+        written = list(self._written)
+        self._written.clear()
+        for connection in written:
             connection.flush(now)
 
     def close(self, reason: str, now: Seconds) -> None:
@@ -122,14 +136,17 @@ class Endpoint:
         # A Version Negotiation packet is never answered: two servers would answer each other for ever.
         if header.version is None or header.packet_type == QuicPacketType.VERSION_NEGOTIATION:
             return None
-        if len(data) < INITIAL_BYTES_MIN or not self._answers.take(now):
+        known_version = header.version in self._server.supported_versions
+        if len(data) < INITIAL_BYTES_MIN or (known_version and header.packet_type != QuicPacketType.INITIAL):
             return None
-        if header.version not in self._server.supported_versions:
-            self._negotiate_version(header, route)
-        elif header.packet_type == QuicPacketType.INITIAL and header.token:
+        if known_version and header.token:
             return self._accept(header, route, now)
-        elif header.packet_type == QuicPacketType.INITIAL:
+        if not self._answers.take(now):
+            return None
+        if known_version:
             self._ask_again(header, route, now)
+        else:
+            self._negotiate_version(header, route)
         return None
 
     def _accept(self, header: QuicHeader, route: Route, now: Seconds) -> Connection | None:
@@ -148,7 +165,7 @@ class Endpoint:
             original_destination_connection_id=original,
             retry_source_connection_id=header.destination_cid,
         )
-        connection = Connection(core, self._listener, self._port.send, self._connections)
+        connection = Connection(core, self._listener, self._port.send, self._connections, self._written)
         connection.answer_to(header.destination_cid)
         connection.answer_to(core.host_cid)
         return connection

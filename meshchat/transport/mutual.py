@@ -8,6 +8,7 @@ file, and a test fails when a new aioquic changes them.
 
 from __future__ import annotations
 
+import logging
 import ssl
 
 from aioquic.quic.configuration import QuicConfiguration
@@ -30,6 +31,14 @@ STREAM_BYTES_MAX = 512 * 1024
 INITIAL_RTT_S = 0.05
 """Guess before the first sample, for one network rather than the Internet: a lost first packet is repeated after
 150 ms instead of a second (RFC 9002 section 6.2.2)."""
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """aioquic warns of every mistake a peer makes; a stranger could fill our log with them. All is shown at `-vvv`."""
+    return record.levelno >= logging.ERROR or logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
+logging.getLogger("quic").addFilter(_is_worth_telling)
 
 
 def configuration(identity: Identity, *, is_client: bool) -> QuicConfiguration:
@@ -65,3 +74,8 @@ class MutualConnection(QuicConnection):
         """How much of what was written to a stream is not acknowledged yet."""
         stream = self._streams.get(stream_id)
         return len(stream.sender._buffer) if stream else 0
+
+    @property
+    def unsent_datagrams(self) -> int:
+        """How many QUIC datagrams wait until congestion control lets them go."""
+        return len(self._datagrams_pending)

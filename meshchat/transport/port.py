@@ -46,6 +46,9 @@ BATCH_MAX = 64
 WAITING_MAX = 1024
 """Datagrams waiting for the event loop; more are dropped, as a full socket buffer would drop them. QUIC repeats."""
 
+TURN_MAX = 32
+"""Datagrams handled in one turn of the event loop, some 2 ms; during a flood its other work has its turn in between."""
+
 SockAddr = tuple[str, int] | tuple[str, int, int, int]
 
 
@@ -244,8 +247,12 @@ class Port:
                     self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        while self._waiting:
-            self._on_control(*self._waiting.popleft())
+        try:
+            for _ in range(min(len(self._waiting), TURN_MAX)):
+                self._on_control(*self._waiting.popleft())
+        finally:  # also when one of them met a bug of ours, which the loop reports: the others are not lost with it
+            if self._waiting and self._loop:
+                self._loop.call_soon(self._deliver)
 
 
 def _bound(address: LocalAddress, number: int) -> socket.socket:
