@@ -13,7 +13,7 @@ from meshchat.errors import UsageError
 from meshchat.lobby import rooms_around
 from meshchat.mesh import Mesh
 from meshchat.peers.directory import RoomHint
-from meshchat.peers.node import Member
+from meshchat.peers.members import Member
 from meshchat.units import PeerId, RoomId, Seconds, safe_text
 
 
@@ -134,6 +134,7 @@ class Answers:
             concealed_ms=round(voice.concealed_ms, 1) if voice else None,
             volume=self._call.volume(member.peer),
             addresses=member.addresses,
+            reachable=member.reachable,
         )
 
     def _counters(self) -> dict[str, int]:

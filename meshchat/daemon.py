@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-from meshchat import control, interfaces
+from meshchat import control, host, interfaces
 from meshchat.answers import Answers
 from meshchat.call import REPORT_S, Call
 from meshchat.config import Config
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 METER_S: Seconds = 0.1
 """Between two looks at who speaks: quick enough for an eye, cheap enough for thirty members."""
+
+LIFE_S: Seconds = 0.25
+"""Between two looks at whose sound came: as often as beats come."""
 
 WATCH_S: Seconds = 3.0
 """Between two looks at the network interfaces: a dock or a tunnel is followed within this."""
@@ -78,6 +81,7 @@ class Daemon:
                 periodic = [
                     tasks.create_task(_every(METER_S, self._meter)),
                     tasks.create_task(_every(REPORT_S, self._report)),
+                    tasks.create_task(_every(LIFE_S, self._tell_life)),
                     tasks.create_task(_every(WATCH_S, self._watch_interfaces)),
                 ]
                 await self._stopping.wait()
@@ -94,6 +98,8 @@ class Daemon:
         present = await asyncio.to_thread(interfaces.present)
         interfaces.check(config.interfaces, present)
         self._addresses = interfaces.chosen(config.interfaces, present)
+        names = [address.interface for address in self._addresses]
+        self.mesh.node.set_host(await asyncio.to_thread(host.mark, names))
         self.mesh.open(self._addresses, config.port)
         closing.callback(self.mesh.close)
         self.answers.control = await self.control.start()
@@ -178,6 +184,12 @@ class Daemon:
                 self.control.publish(control.MemberLeft(peer, alias, reason))
             case effects.MemberChanged(peer):
                 self._publish_member(peer, control.MemberChanged)
+            case effects.KeyInUse(peer):
+                self._notice(
+                    "error",
+                    f"{short(peer)} turned us away: another running meshchat shows our key; "
+                    "a copied profile needs a key of its own: stop one, and move its identity.pem away",
+                )
             case _:
                 self._on_room_event(event)
         if isinstance(event, effects.MemberJoined | effects.MemberLeft | effects.RoomEntered | effects.RoomLeft):
@@ -226,9 +238,12 @@ class Daemon:
         if levels:
             self.control.publish(control.Levels(levels))
 
-    async def _report(self) -> None:
+    async def _tell_life(self) -> None:
+        """Sound is a sign of life as good as any."""
         for peer, at in self.call.signs_of_life():
             self.mesh.heard(peer, at)
+
+    async def _report(self) -> None:
         for peer, data in self.call.reports():
             self.mesh.send_report(peer, data)
         if self.discovery:

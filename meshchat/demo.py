@@ -40,8 +40,9 @@ ELECT_S_MAX: Seconds = 8.0
 """How long the room may be without a coordinator."""
 
 CORRELATION_MIN = 0.6
-COVERAGE_MIN = 0.85
-"""From here on a voice counts as heard; another voice reaches 0.3, coding costs a tenth."""
+COVERAGE_MIN = 0.75
+"""From here on a voice counts as heard. One that is not there reaches a correlation of 0.3 and a coverage of 0; coding
+and another voice over it cost a tenth and more."""
 
 GAP_MS_MAX = 250
 """Longest stretch of one voice that may seem to be missing: told apart from another voice that speaks over it, a

@@ -15,14 +15,18 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 
+from meshchat.errors import WireError
 from meshchat.identity import Identity
 from meshchat.interfaces import LocalAddress
 from meshchat.peers import effects as out
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.messages import ADDRESSES_MAX, Message, describe
 from meshchat.peers.node import Node
+from meshchat.transport.asleep import SleepClock
 from meshchat.transport.connection import Connection
+from meshchat.transport.doubles import KEY_IN_USE, Doubles
 from meshchat.transport.endpoint import Endpoint
+from meshchat.transport.notary import DeviceNotary
 from meshchat.transport.port import MediaHandler, Port, Route
 from meshchat.units import Address, PeerId, RoomId, Seconds, short
 from meshchat.wire import binding_indication
@@ -46,6 +50,11 @@ CONNECTIONS_PER_PEER_MAX = 4
 TRANSACTION_BYTES = 12
 
 
+RENEW_S: Seconds = 2.0
+"""Two peers that call each other at once have two connections within this. A later one says that the other side lost
+the first."""
+
+
 class Mesh:
     """This peer's links, kept as the control plane wants them."""
 
@@ -59,12 +68,14 @@ class Mesh:
         on_report: Callable[[PeerId, bytes], None],
     ) -> None:
         """`on_event` and `on_report` are called on the event loop, `on_media` on the port's own thread."""
-        self.node = Node(identity.peer_id, alias, random.Random(), os.urandom)
+        self.node = Node(identity.peer_id, alias, random.Random(), os.urandom, DeviceNotary(identity))
         self.port = Port(on_media, self._datagram)
         self.endpoint = Endpoint(identity, self.port, self)
         self.media_routes: tuple[Route, ...] = ()
         """The ways to every member; replaced as a whole, so that any thread may read it."""
         self._links: dict[PeerId, list[Connection]] = {}
+        self._doubles = Doubles(self._replace)
+        self._sleep_clock = SleepClock()
         self._on_event = on_event
         self._on_report = on_report
         self._timer: asyncio.TimerHandle | None = None
@@ -102,6 +113,11 @@ class Mesh:
         self.node.rename(alias)
         self.pump()
 
+    def set_host(self, host: int) -> None:
+        """How good a host this machine is (`host.mark`); members rank by it when the coordinator goes."""
+        self.node.set_host(host)
+        self.pump()
+
     def set_silence(self, muted: bool, deafened: bool) -> None:
         """Tells the room whether we speak and listen."""
         self.node.set_silence(muted, deafened)
@@ -114,7 +130,7 @@ class Mesh:
 
     def forgotten(self, peer: PeerId) -> None:
         """Discovery takes it back; a link stays for as long as it lives."""
-        self.node.directory.forget(peer)
+        self.node.directory.forget(peer, self._now())
 
     def add_seed(self, address: Address) -> None:
         """Calls an address that the user gave until somebody answers."""
@@ -159,6 +175,10 @@ class Mesh:
         if self._closed:
             return
         now = self._now()
+        slept_s = self._sleep_clock.slept()
+        if slept_s:
+            log.info("the machine slept for %.0f s", slept_s)
+            self.node.woke(now)
         self.node.tick(now)
         while effects := self.node.effects():
             for effect in effects:
@@ -179,12 +199,14 @@ class Mesh:
             return
         known = self._links.get(peer)
         if known and known[0].incarnation != connection.incarnation:
-            self._end_link(peer, "restarted", now)
+            self._doubles.examine(peer, known[0], connection, now)
+            return
+        link = self.node.links.get(peer)
+        if known and link and now - link.up_at > RENEW_S:
+            self._end_link(peer, "renewed", now)
             known = None
         if known is None:
-            self._links[peer] = [connection]
-            log.info("linked with %s at %s", short(peer), route.address)
-            self.node.link_up(peer, route.address, connection.seed, now)
+            self._link(connection, now)
         elif len(known) >= CONNECTIONS_PER_PEER_MAX:
             connection.close("too many connections", now)
         else:
@@ -195,6 +217,8 @@ class Mesh:
         """A connection ended. The first of a link carries what we say, so the link ends with it."""
         peer = connection.peer
         connections = self._links.get(peer, []) if peer else []
+        if peer and reason == KEY_IN_USE:
+            self._on_event(out.KeyInUse(peer))
         if peer is None or connection not in connections:
             log.debug("call to %s ended: %s", connection.route, reason)
         elif connections[0] is not connection:
@@ -208,7 +232,8 @@ class Mesh:
         assert connection.peer is not None
         if traffic.isEnabledFor(logging.INFO):
             self._log_message("in", connection, message)
-        self.node.received(connection.peer, message, now)
+        if not self._doubles.keep(connection, message):
+            self.node.received(connection.peer, message, now)
         self._pump_soon()
 
     def datagram_came(self, connection: Connection, data: bytes, now: Seconds) -> None:
@@ -262,6 +287,29 @@ class Mesh:
             if traffic.isEnabledFor(logging.INFO):
                 self._log_message("out", connections[0], message)
 
+    def _link(self, connection: Connection, now: Seconds) -> None:
+        peer, route = connection.peer, connection.route
+        assert peer is not None
+        assert route is not None
+        self._links[peer] = [connection]
+        log.info("linked with %s at %s", short(peer), route.address)
+        self.node.link_up(peer, route.address, connection.seed, now)
+
+    def _replace(self, newer: Connection, messages: list[Message]) -> None:
+        """A peer crashed and started again."""
+        peer, now = newer.peer, self._now()
+        assert peer is not None
+        if self._closed:
+            return
+        self._end_link(peer, "restarted", now)
+        self._link(newer, now)
+        try:
+            for message in messages:
+                self.node.received(peer, message, now)
+        except WireError as error:
+            self._end_link(peer, str(error), now)
+        self._pump_soon()
+
     def _end_link(self, peer: PeerId, reason: str, now: Seconds) -> None:
         connections = self._links.pop(peer, [])
         for connection in connections:
@@ -290,7 +338,7 @@ class Mesh:
             connection.drop()
 
     def _refresh_routes(self) -> None:
-        members = self.node.room.members() if self.node.room else []
+        members = self.node.room.linked() if self.node.room else []
         routes = [self._links[link.peer][0].route for link in members if link.peer in self._links]
         self.media_routes = tuple(route for route in routes if route is not None)
 

@@ -35,8 +35,9 @@ def brought_to(state: State) -> Election:
 def test_every_pair_moves_as_the_table_says_or_changes_nothing(state: State, what: Input) -> None:
     election = brought_to(state)
     before = election.claim
-    claim = Claim(50, 2, ME) if what is Input.WAIT_ENDED else Claim(50, 1, THIRD)
-    moved = election._feed(what, 1000.0, claim=claim if what in (Input.HEARD_BETTER, Input.WAIT_ENDED) else None)
+    own = what in (Input.WAIT_ENDED, Input.COMPANY, Input.HANDED)
+    claim = Claim(50, 2, ME) if own else Claim(50, 1, THIRD)
+    moved = election._feed(what, 1000.0, claim=claim if own or what is Input.HEARD_BETTER else None)
     assert moved == ((state, what) in TABLE)
     action, after = TABLE.get((state, what), (Action.NOTHING, state))
     assert election.state is after
@@ -44,7 +45,7 @@ def test_every_pair_moves_as_the_table_says_or_changes_nothing(state: State, wha
         assert election.claim == before
     if action is Action.FORGET:
         assert election.claim is None
-    if action in (Action.CLAIM, Action.ADOPT):
+    if action in (Action.CLAIM, Action.LEAD, Action.ADOPT):
         assert election.claim == claim
     assert (election.timer is not None) == (after in (State.SEEKING, State.VACANT))
 

@@ -19,6 +19,7 @@ from meshchat.interfaces import LocalAddress
 from meshchat.mesh import Mesh
 from meshchat.peers import effects as out
 from meshchat.peers.room import open_room
+from meshchat.transport.connection import ONE_STREAM
 from meshchat.transport.mutual import ALPN
 from meshchat.transport.port import Port
 from meshchat.units import Address, PeerId
@@ -137,6 +138,26 @@ async def test_a_restarted_peer_takes_the_place_of_its_former_self(born: Born, t
         assert any(isinstance(event, out.MemberLeft) and event.reason == "restarted" for event in ann.events)
     finally:
         again.mesh.close()
+
+
+async def test_a_peer_that_shuts_our_stream_is_sent_off_and_disturbs_nobody(born: Born) -> None:
+    ann, bob, eve = born("ann"), born("bob"), born("eve")
+    for peer in (ann, bob, eve):
+        peer.mesh.enter(open_room("lobby"), "lobby")
+    for peer in (bob, eve):
+        peer.mesh.add_seed(ann.address)
+    await until(lambda: len(ann.aliases) == 3)
+    (connection,) = (each for each in eve.mesh.endpoint.connections if each.peer == ann.identity.peer_id)
+    theirs = 3 if connection.outgoing else 2  # RFC 9000 section 2.1: the first one-way stream of each side
+    connection.core.stop_stream(theirs, error_code=1)
+    connection.flush(asyncio.get_running_loop().time())
+    ended: list[str] = []
+    link_down = ann.mesh.node.link_down
+    ann.mesh.node.link_down = lambda peer, why, now: (ended.append(why), link_down(peer, why, now))[1]  # type: ignore[method-assign]
+    await until(lambda: ended == [ONE_STREAM])
+    ann.mesh.rename("anna")
+    await until(lambda: "anna" in bob.aliases)
+    assert not [event for event in bob.events if isinstance(event, out.MemberLeft)]
 
 
 async def test_ones_own_address_is_no_peer(born: Born) -> None:

@@ -10,12 +10,14 @@ link within a moment, both do both.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from meshchat.peers.effects import Dial, Punch
+from meshchat.peers.messages import ADDRESSES_MAX
 from meshchat.units import Address, PeerId, RoomId, Seconds
 
 PEERS_MAX = 1024
@@ -31,6 +33,16 @@ CALLS_PAUSE_S: Seconds = 0.2
 RETRY_FIRST_S: Seconds = 1.0
 RETRY_MAX_S: Seconds = 15.0
 """Pauses between calls to a peer that does not answer double from the first to the longest."""
+
+ROOMMATE_RETRY_S: Seconds = 0.8
+"""The same to somebody who was in a room with us until lately: one packet in a while, so that both sides of a split
+meet within 3 s of its end."""
+
+ROOMMATE_S: Seconds = 900.0
+"""How long such a one is called that often, and remembered though mDNS forgets it."""
+
+RECALL_S: Seconds = 0.1
+"""After a link broke, the first call: most links that break do so because one end slept."""
 
 
 class Chance(Protocol):
@@ -57,7 +69,10 @@ class Known:
     rooms: tuple[RoomHint, ...]
     call_at: Seconds
     attempts: int = 0
-    punched: bool = field(default=False)
+    punched: bool = False
+    roommate_until: Seconds = -math.inf
+    announced: bool = True
+    """Whether somebody still says that it is there; if not, only we remember it."""
 
 
 class Directory:
@@ -69,26 +84,62 @@ class Directory:
         self._known: OrderedDict[PeerId, Known] = OrderedDict()
         self._seeds: dict[Address, Known] = {}
         self._calm_until: Seconds = 0.0
+        self.changed = True
+        """Whether something came that may be a reason to call earlier than `timer` said."""
 
     def learn(self, peer: PeerId, addresses: tuple[Address, ...], rooms: tuple[RoomHint, ...], now: Seconds) -> None:
         """Somebody says that `peer` is at `addresses` and in `rooms`. News of an address starts the calls afresh."""
         if peer == self._me or not addresses:
             return
         known = self._known.get(peer)
-        if known is None or set(addresses) - set(known.addresses):
+        if known is None:
             known = self._known[peer] = Known(addresses, rooms, call_at=now)
-        known.addresses, known.rooms = addresses, rooms
+            self.changed = True
+        elif set(addresses) - set(known.addresses):
+            known.call_at, known.attempts, known.punched = now, 0, False
+            self.changed = True
+        self.changed = self.changed or rooms != known.rooms
+        known.addresses, known.rooms, known.announced = addresses, rooms, True
         self._known.move_to_end(peer)
         while len(self._known) > PEERS_MAX:
             self._known.popitem(last=False)
 
-    def forget(self, peer: PeerId) -> None:
-        """The hearsay was taken back."""
-        self._known.pop(peer, None)
+    def forget(self, peer: PeerId, now: Seconds) -> None:
+        """The hearsay was taken back; somebody who was in a room with us we remember ourselves for a while."""
+        known = self._known.get(peer)
+        if known and known.roommate_until > now:
+            known.announced = False
+        else:
+            self._known.pop(peer, None)
+
+    def met(self, peer: PeerId, address: Address, room: RoomHint, now: Seconds) -> None:
+        """That peer is in a room with us."""
+        known = self._known.get(peer)
+        if known is None:
+            known = self._known[peer] = Known((address,), (room,), call_at=now, announced=False)
+        if address not in known.addresses:
+            known.addresses = (address, *known.addresses)[:ADDRESSES_MAX]
+        if all(hint.room != room.room for hint in known.rooms):
+            known.rooms = (room,)
+        known.roommate_until = now + ROOMMATE_S
+
+    def parted(self, peer: PeerId) -> None:
+        """It left the room: no reason to call it more often than others."""
+        known = self._known.get(peer)
+        if known:
+            known.roommate_until = -math.inf
+            known.rooms = ()
+
+    def hurry(self, now: Seconds) -> None:
+        """We were away: everybody is called anew at once."""
+        self.changed = True
+        for known in (*self._known.values(), *self._seeds.values()):
+            known.attempts, known.punched, known.call_at = 0, False, now
 
     def add_seed(self, address: Address, now: Seconds) -> None:
         """An address that the user gave: called until somebody answers there."""
         self._seeds[address] = Known((address,), (), call_at=now)
+        self.changed = True
 
     def seeds(self) -> tuple[Address, ...]:
         """The addresses that the user gave."""
@@ -96,7 +147,7 @@ class Directory:
 
     def hints(self) -> dict[PeerId, tuple[RoomHint, ...]]:
         """Which rooms every known peer says it is in."""
-        return {peer: known.rooms for peer, known in self._known.items()}
+        return {peer: known.rooms for peer, known in self._known.items() if known.announced}
 
     def in_room(self, room: RoomId) -> list[PeerId]:
         """The peers that are said to be in that room."""
@@ -104,9 +155,12 @@ class Directory:
 
     def lost(self, peer: PeerId, seed: Address | None, now: Seconds) -> None:
         """The link to `peer` ended: call again soon, if it is still wanted."""
+        self.changed = True
         for known in (self._known.get(peer), self._seeds.get(seed) if seed else None):
             if known:
-                known.attempts, known.punched, known.call_at = 1, False, now + RETRY_FIRST_S
+                soon = now < known.roommate_until
+                known.attempts, known.punched = 1, False
+                known.call_at = now + (RECALL_S if soon else RETRY_FIRST_S)
 
     def calls(self, wanted: Iterable[PeerId], seeds_answered: Iterable[Address], now: Seconds) -> list[Dial | Punch]:
         """What to send now: calls and openers to wanted peers that are not linked, and to seeds without an answer."""
@@ -142,6 +196,7 @@ class Directory:
         return [dial] if known.attempts == 1 and self._me < peer else [punch, dial]
 
     def _back_off(self, known: Known, now: Seconds) -> None:
-        pause = min(RETRY_MAX_S, RETRY_FIRST_S * 2**known.attempts)
+        longest = ROOMMATE_RETRY_S if now < known.roommate_until else RETRY_MAX_S
+        pause = min(longest, RETRY_FIRST_S * 2 ** min(known.attempts, 10))
         known.attempts += 1
         known.call_at = now + self._rng.uniform(0.75, 1.25) * pause

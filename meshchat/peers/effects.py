@@ -111,6 +111,13 @@ class KeyReceived:
     base_key: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class KeyInUse:
+    """`peer` turned us away because another running peer shows our key: one of the two profiles is a copy."""
+
+    peer: PeerId
+
+
 Event: TypeAlias = (
     RoomEntered
     | RoomLeft
@@ -120,5 +127,6 @@ Event: TypeAlias = (
     | CoordinatorChanged
     | SendKeyChanged
     | KeyReceived
+    | KeyInUse
 )
 Effect: TypeAlias = Send | Dial | Punch | Drop | Event

@@ -1,14 +1,15 @@
 """Who coordinates the room: a stable leader, followed for as long as it lives.
 
-Intuition: in a conversation somebody keeps the list of guests. If she leaves, the one who came next takes the list;
-if two lists turn up, because two rooms became one, the older list wins. Nobody takes the list from a host who is well,
-and while there is no host people just go on talking.
+Intuition: in a conversation somebody keeps the list of guests. If she leaves, she hands it to somebody; if she drops
+dead, the one next in rank takes it; if two lists turn up, because two rooms became one, the one with the greater epoch
+wins. Nobody takes the list from a host who is well, and while there is no host people just go on talking.
 
 The rule: a claim names an epoch and a leader. A member follows the best claim it has heard of (`Claim.outranks`).
 When the leader is gone, members wait in the order of their rank, each a little longer than the one before, and the
-first whose wait ends claims the next epoch. This is an eventual leader election (Omega), not a quorum: both sides of a
-split keep a coordinator, because availability matters more than agreement when people talk. Raft was not taken for
-that reason: its minority side stops.
+first whose wait ends claims the next epoch. One that is alone claims epoch 0, which yields to every other claim: who
+was merely cut off cannot unseat anybody when it comes back. This is an eventual leader election (Omega), not a quorum:
+both sides of a split keep a coordinator, because availability matters more than agreement when people talk. Raft was
+not taken for that reason: its minority side stops.
 
 Everything that moves the machine stands in `TABLE`; the drawing in ARCHITECTURE.md is made from it.
 """
@@ -30,6 +31,17 @@ TURN_S: Seconds = 0.3
 """Wait per rank before claiming: more than a claim needs to cross a bad Wi-Fi link once."""
 
 
+EPOCH_LEAP_MAX = 1 << 20
+"""A claim further ahead of all that we accepted is nonsense, unless most members follow it: a million changes of the
+coordinator take a month of nothing else. Without this bound one lie could use up all epochs that there are."""
+
+EPOCH_MAX = (1 << 53) - 1
+"""The last that a message can carry; nobody lives to see it."""
+
+COME_TO_S: Seconds = 1.0
+"""How long a coordinator that was away (asleep, suspended) listens before it claims again."""
+
+
 class State(Enum):
     """Where a member stands towards coordination."""
 
@@ -48,6 +60,9 @@ class Input(Enum):
     LEADER_LOST = "leader lost"
     LEADER_BACK = "leader back"
     WAIT_ENDED = "own wait ended"
+    HANDED = "was handed the list"
+    COMPANY = "no longer alone"
+    WAS_AWAY = "was away"
     LEFT = "left the room"
 
 
@@ -58,6 +73,7 @@ class Action(Enum):
     WAIT = "wait for its turn"
     ADOPT = "follow the claim"
     CLAIM = "claim the next epoch"
+    LEAD = "claim what it was handed"
     FORGET = "forget the claim"
 
 
@@ -67,6 +83,7 @@ TABLE: dict[tuple[State, Input], tuple[Action, State]] = {
     (State.SEEKING, Input.WAIT_ENDED): (Action.CLAIM, State.LEADING),
     (State.SEEKING, Input.LEFT): (Action.FORGET, State.OUTSIDE),
     (State.FOLLOWING, Input.HEARD_BETTER): (Action.ADOPT, State.FOLLOWING),
+    (State.FOLLOWING, Input.HANDED): (Action.LEAD, State.LEADING),
     (State.FOLLOWING, Input.LEADER_LOST): (Action.WAIT, State.VACANT),
     (State.FOLLOWING, Input.LEFT): (Action.FORGET, State.OUTSIDE),
     (State.VACANT, Input.HEARD_BETTER): (Action.ADOPT, State.FOLLOWING),
@@ -74,6 +91,8 @@ TABLE: dict[tuple[State, Input], tuple[Action, State]] = {
     (State.VACANT, Input.WAIT_ENDED): (Action.CLAIM, State.LEADING),
     (State.VACANT, Input.LEFT): (Action.FORGET, State.OUTSIDE),
     (State.LEADING, Input.HEARD_BETTER): (Action.ADOPT, State.FOLLOWING),
+    (State.LEADING, Input.COMPANY): (Action.CLAIM, State.LEADING),
+    (State.LEADING, Input.WAS_AWAY): (Action.WAIT, State.VACANT),
     (State.LEADING, Input.LEFT): (Action.FORGET, State.OUTSIDE),
 }
 """(state, input) -> (action, next state). A pair that is not here changes nothing."""
@@ -90,6 +109,8 @@ class Election:
         that its epoch is not used again and its own late messages do not win."""
         self._wait_until: Seconds | None = None
         self._epoch_seen = 0
+        self._epoch_used = 0
+        """The greatest that anybody follows in our name: that of a former life, if it is not in our claim."""
 
     @property
     def leading(self) -> bool:
@@ -115,12 +136,13 @@ class Election:
         self._feed(Input.LEFT, now)
 
     def hear(self, claim: Claim, sender: PeerId, now: Seconds) -> bool:
-        """`sender`, a member, follows `claim`; returns whether we do now and did not before.
+        """`sender`, a member, proved `claim`; returns whether we follow it now and did not before.
 
         A claim in our own name that we do not hold is from before a restart: its epoch is used up, no more.
         """
         self._epoch_seen = max(self._epoch_seen, claim.epoch)
         if claim.leader == self.me:
+            self._epoch_used = max(self._epoch_used, claim.epoch)
             return False
         if claim.outranks(self.claim):
             return self._feed(Input.HEARD_BETTER, now, claim=claim)
@@ -128,27 +150,51 @@ class Election:
             return self._feed(Input.LEADER_BACK, now)
         return False
 
+    def is_plausible(self, claim: Claim) -> bool:
+        """Whether its epoch could have been reached since the last that we accepted."""
+        return claim.epoch <= self._epoch_seen + EPOCH_LEAP_MAX
+
     def lose_leader(self, rank: int, now: Seconds) -> None:
         """The leader is gone; `rank` living members stand before us."""
         self._feed(Input.LEADER_LOST, now, wait=rank * TURN_S)
 
-    def tick(self, order: int, now: Seconds) -> bool:
+    def take_over(self, claim: Claim, now: Seconds) -> bool:
+        """The leader names `claim`, of the next epoch, as it goes; returns whether we follow it, or are it."""
+        self._epoch_seen = max(self._epoch_seen, claim.epoch)
+        return self._feed(Input.HANDED if claim.leader == self.me else Input.HEARD_BETTER, now, claim=claim)
+
+    def wake(self, now: Seconds) -> bool:
+        """We were away for so long that others may have given us up; returns whether we coordinated."""
+        return self._feed(Input.WAS_AWAY, now, wait=COME_TO_S)
+
+    def meet(self, order: int, standing: int, now: Seconds) -> bool:
+        """We coordinate alone and somebody came: from now on our claim counts.
+
+        The same if somebody still follows an older self of ours, whose epoch is beyond the one that we claimed.
+        """
+        outdated = self.leading and self.claim is not None and self.claim.epoch < max(1, self._epoch_used)
+        return outdated and self._feed(Input.COMPANY, now, claim=self._next(order, standing))
+
+    def tick(self, order: int, now: Seconds, *, standing: int = 0, alone: bool = False) -> bool:
         """Claims if our wait has ended, as member number `order`; returns whether it did."""
         if self._wait_until is None or now < self._wait_until:
             return False
-        self._epoch_seen += 1
-        claim = Claim(epoch=self._epoch_seen, order=order, leader=self.me)
+        claim = Claim(0, order, self.me, standing) if alone else self._next(order, standing)
         return self._feed(Input.WAIT_ENDED, now, claim=claim)
+
+    def _next(self, order: int, standing: int) -> Claim:
+        self._epoch_seen = min(self._epoch_seen + 1, EPOCH_MAX)
+        return Claim(self._epoch_seen, order, self.me, standing)
 
     def _feed(self, what: Input, now: Seconds, *, claim: Claim | None = None, wait: Seconds = 0.0) -> bool:
         row = TABLE.get((self.state, what))
         if row is None:
             return False
         if what is Input.ENTERED:
-            self._epoch_seen = 0
+            self._epoch_seen = self._epoch_used = 0
         action, self.state = row
         self._wait_until = now + wait if action is Action.WAIT else None
-        if action in (Action.ADOPT, Action.CLAIM, Action.FORGET):
+        if action in (Action.ADOPT, Action.CLAIM, Action.LEAD, Action.FORGET):
             self.claim = claim
         return True
 

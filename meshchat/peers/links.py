@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshchat.peers.messages import Beat, Claim, Presence
+from meshchat.peers.messages import BEAT_MS_MAX, Beat, Claim, Mark, Presence
 from meshchat.units import Address, PeerId, RoomId, Seconds
 
-BEAT_S: Seconds = 1.0
-"""Between two signs of life on one link. At 100 members that is 99 sent and 99 received a second, under the bound
-of 200."""
+BEAT_S: Seconds = 0.25
+"""Between two signs of life on one link, to which more is added for each link.
+Any authenticated packet is one, media too."""
 
-BEAT_EARLY_S: Seconds = 0.25
-"""How much earlier a beat may go than it is due, to go together with others; soon all of them do."""
+BEAT_PER_LINK_S: Seconds = 0.0085
+"""How much the interval grows with each link, so that many links cost little more than few. In a room of 5 it is
+0.28 s; in one of 100 it is 1.09 s, and a member's 99 beats sent and 99 received make 182 a second, which leaves some
+for other messages under the bound of 200."""
 
-LOST_AFTER_S: Seconds = 4.0
-"""Silence after which a peer is taken for gone: four missed beats. Any authenticated packet breaks the silence,
-media too."""
+MISSES = 4
+"""A member is suspected after so many missed beats."""
+
+LINK_LOST_S: Seconds = 4.0
+"""Silence after which a link is closed, though its peer may still be heard by others, and called anew."""
 
 RTT_WEIGHT = 0.125
 """Share of a new sample in the smoothed round-trip time (RFC 6298 section 2)."""
+
+RTT_S_MAX: Seconds = 4.0
+"""A sample longer than this is nonsense: the link would be lost by then."""
 
 
 @dataclass(slots=True)
@@ -35,38 +42,55 @@ class Link:
     """The `--peer` address that this link answers, if it does."""
     beat_at: Seconds = 0.0
     """When the next beat to it is due."""
+    beaten_at: Seconds = 0.0
+    """When the last one went out."""
+    planned_at: Seconds = 0.0
+    """When we shall look whether one is due."""
     greeted: bool = False
     """Whether its hello has come."""
     keep: bool = False
     """Whether it asked to keep the link without a common room."""
+    admitted: bool = False
+    """Whether it counts as a member of our room."""
     addresses: tuple[str, ...] = ()
     presence: Presence | None = None
     claim: Claim | None = None
     hears_leader: bool = False
+    roster: Mark | None = None
+    every: Seconds = 0.0
+    """The interval that it promised between its beats."""
+    roster_sent_at: Seconds = 0.0
     rtt_ms: float | None = None
     _their_stamp_ms: int = 0
     _their_stamp_at: Seconds = 0.0
 
     def in_room(self, room: RoomId | None) -> bool:
-        """Whether the peer is in that room."""
+        """Whether the peer says that it is in that room."""
         return room is not None and self.presence is not None and self.presence.room == room
 
-    def beat(self, claim: Claim | None, hears_leader: bool, now: Seconds) -> Beat:
+    def beat(self, claim: Claim | None, hears_leader: bool, roster: Mark | None, every: Seconds, now: Seconds) -> Beat:
         """The next sign of life to send, and when the one after it is due."""
-        self.beat_at = now + BEAT_S
+        self.beaten_at, self.beat_at = now, max(self.beat_at, now + every)
         return Beat(
             stamp_ms=int(now * 1000),
             echo_ms=self._their_stamp_ms,
             held_ms=int((now - self._their_stamp_at) * 1000) if self._their_stamp_ms else 0,
             claim=claim,
             hears_leader=hears_leader,
+            roster=roster,
+            every_ms=min(int(every * 1000), BEAT_MS_MAX),
         )
+
+    def postpone_beat(self, now: Seconds, every: Seconds) -> None:
+        """Something else went out, which is a sign of life; but a beat is not put off twice, for it tells more."""
+        self.beat_at = max(self.beat_at, min(now + every, self.beaten_at + 2 * every))
 
     def heard_beat(self, beat: Beat, now: Seconds) -> None:
         """Takes in a sign of life: its claim, and the round-trip time that its echo tells."""
         self._their_stamp_ms, self._their_stamp_at = beat.stamp_ms, now
-        self.claim, self.hears_leader = beat.claim, beat.hears_leader
+        self.claim, self.hears_leader, self.roster = beat.claim, beat.hears_leader, beat.roster
+        self.every = beat.every_ms / 1000
         sample_ms = now * 1000 - beat.echo_ms - beat.held_ms
-        if beat.echo_ms and 0 <= sample_ms < LOST_AFTER_S * 1000:
+        if beat.echo_ms and 0 <= sample_ms < RTT_S_MAX * 1000:
             old = sample_ms if self.rtt_ms is None else self.rtt_ms
             self.rtt_ms = old + RTT_WEIGHT * (sample_ms - old)

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from meshchat.errors import WireError
-from meshchat.units import PeerId, RoomId, safe_text
+from meshchat.units import safe_text
 
 PROTOCOL = 1
 """Version of this language; the part after the slash in the ALPN name `meshchat/1`."""
@@ -39,28 +39,59 @@ ADDRESSES_MAX = 8
 KEY_BYTES = 16
 """Length of a media base key: that of the AES-128-GCM suite (RFC 9605 section 4.5)."""
 
+PROOF_BYTES_MAX = 96
+"""A public key and a signature of it: Ed25519 takes 32 and 64 bytes (RFC 8032 section 5.1)."""
+
+ASKED_MAX = 32
+"""Members asked about in one message: a split of a room of 100 takes two or three."""
+
+SIGHTINGS_MAX = 8
+"""Members told of in one message because the coordinator does not list them; the rest come with the next."""
+
+HOPS_MAX = 4
+"""How far such news is handed on: as many people as stand between two ends of a badly cut network."""
+
+BEAT_MS_MAX = 1400
+"""Longest interval that a member may promise between its beats, that of a full room, lest a liar be waited for."""
+
 Hex64: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+Proof: TypeAlias = Annotated[bytes, Meta(max_length=PROOF_BYTES_MAX)]
 Hex32: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Name: TypeAlias = Annotated[str, Meta(max_length=32)]
 HostAndPort: TypeAlias = Annotated[str, Meta(max_length=80)]
 Addresses: TypeAlias = Annotated[tuple[HostAndPort, ...], Meta(max_length=ADDRESSES_MAX)]
+BeatMs: TypeAlias = Annotated[int, Meta(ge=0, le=BEAT_MS_MAX)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 31)]
 Natural: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Ssrc: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 32)]
 
 
 class Claim(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Somebody coordinates the room: `leader`, admitted as number `order`, in `epoch`."""
+    """Somebody coordinates the room: `leader`, admitted as number `order`, in `epoch`.
 
-    epoch: Count
+    Epoch 0 is a claim made alone, in a room with nobody else in it: it yields to every other.
+    """
+
+    epoch: Natural
     order: Count
     leader: Hex64
+    standing: Count = 0
+    """How fit the leader is to coordinate, 0 best: its role, then its machine (`circle.standing`)."""
 
     def outranks(self, other: Claim | None) -> bool:
-        """A greater epoch wins; within one epoch who was admitted first, then the lower id."""
-        if other is None:
-            return True
-        return (-self.epoch, self.order, self.leader) < (-other.epoch, other.order, other.leader)
+        """A greater epoch wins; within one epoch the better standing, then the earlier admission, then the lower id."""
+        return other is None or self._rank() < other._rank()
+
+    def _rank(self) -> tuple[int, int, int, str]:
+        return (-self.epoch, self.standing, self.order, self.leader)
+
+
+class Mark(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which roster somebody holds: its version under the claim, and a digest of it."""
+
+    version: Count
+    digest: Digest
 
 
 class Presence(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +102,8 @@ class Presence(Struct, frozen=True, forbid_unknown_fields=True):
     alias: Name
     muted: bool = False
     deafened: bool = False
+    standing: Count = 0
+    """How fit to coordinate it says it is, 0 best."""
 
 
 class Hello(Struct, frozen=True, tag_field="type", tag="hello", forbid_unknown_fields=True):
@@ -82,6 +115,8 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello", forbid_unknown_f
     """Whether the sender was told to reach this peer (`--peer`) and wants the link kept without a common room."""
     presence: Presence | None = None
     claim: Claim | None = None
+    every_ms: BeatMs = 0
+    """As in `Beat`."""
 
 
 class Moved(Struct, frozen=True, tag_field="type", tag="moved", forbid_unknown_fields=True):
@@ -92,7 +127,7 @@ class Moved(Struct, frozen=True, tag_field="type", tag="moved", forbid_unknown_f
 
 
 class Beat(Struct, frozen=True, tag_field="type", tag="beat", forbid_unknown_fields=True):
-    """A sign of life once in a beat interval, carrying what the round-trip time needs (RFC 3550 section 6.4.1)."""
+    """A sign of life once in a beat interval, with what the round-trip time needs (RFC 3550 section 6.4.1)."""
 
     stamp_ms: Natural
     """The sender's clock when it sent this."""
@@ -102,7 +137,11 @@ class Beat(Struct, frozen=True, tag_field="type", tag="beat", forbid_unknown_fie
     """How long the sender held that stamp before echoing it."""
     claim: Claim | None = None
     hears_leader: bool = False
-    """Whether the sender has the claim's leader on a live link of its own."""
+    """Whether the sender takes the claim's leader for alive."""
+    roster: Mark | None = None
+    """The roster that it holds under that claim."""
+    every_ms: BeatMs = 0
+    """The next beat follows within this; time-outs are counted in it."""
 
 
 class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -112,14 +151,68 @@ class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     order: Count
     alias: Name
     addresses: Addresses
+    standing: Count = 0
 
 
 class Roster(Struct, frozen=True, tag_field="type", tag="roster", forbid_unknown_fields=True):
-    """The coordinator tells the order of admission, the unique aliases, and where everybody is."""
+    """The coordinator tells the order of admission, the unique aliases, and where everybody is.
+
+    It is signed, so that any member can hand it on to one that has no link to the coordinator.
+    """
 
     claim: Claim
     version: Count
     entries: Annotated[tuple[Entry, ...], Meta(max_length=MEMBERS_MAX)]
+    proof: Proof = b""
+
+
+class Want(Struct, frozen=True, tag_field="type", tag="want", forbid_unknown_fields=True):
+    """Asks for the signed roster of a claim that the receiver said it follows."""
+
+    claim: Claim
+
+
+class Handover(Struct, frozen=True, tag_field="type", tag="handover", forbid_unknown_fields=True):
+    """The coordinator leaves, and names who coordinates from now on."""
+
+    claim: Claim
+
+
+class Ask(Struct, frozen=True, tag_field="type", tag="ask", forbid_unknown_fields=True):
+    """The sender does not hear some members any more: does the receiver?"""
+
+    stamp_ms: Natural
+    about: Annotated[tuple[Hex64, ...], Meta(max_length=ASKED_MAX)]
+
+
+class Heard(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A member was alive so long before the question was answered."""
+
+    peer: Hex64
+    ago_ms: Natural
+
+
+class Tell(Struct, frozen=True, tag_field="type", tag="tell", forbid_unknown_fields=True):
+    """The answer; a member that was never heard is left out."""
+
+    stamp_ms: Natural
+    """The question's own stamp."""
+    heard: Annotated[tuple[Heard, ...], Meta(max_length=ASKED_MAX)]
+
+
+class Sighting(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A member that is in no roster yet, as somebody linked with it knows it."""
+
+    entry: Entry
+    ago_ms: Natural
+    hops: Annotated[int, Meta(ge=0, le=HOPS_MAX)]
+    """Through how many members this came."""
+
+
+class Sightings(Struct, frozen=True, tag_field="type", tag="sightings", forbid_unknown_fields=True):
+    """Members that the coordinator may have no link to: on the way to it."""
+
+    seen: Annotated[tuple[Sighting, ...], Meta(max_length=SIGHTINGS_MAX)]
 
 
 class Key(Struct, frozen=True, tag_field="type", tag="key", forbid_unknown_fields=True):
@@ -146,7 +239,7 @@ class Neighbours(Struct, frozen=True, tag_field="type", tag="neighbours", forbid
     peers: Annotated[tuple[Neighbour, ...], Meta(max_length=MEMBERS_MAX)]
 
 
-Message: TypeAlias = Hello | Moved | Beat | Roster | Key | Neighbours
+Message: TypeAlias = Hello | Moved | Beat | Roster | Want | Handover | Ask | Tell | Sightings | Key | Neighbours
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
@@ -197,13 +290,3 @@ def decode(body: bytes) -> Message:
         return _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise WireError(f"a control message that does not decode: {error}") from None
-
-
-def as_peer(text: str) -> PeerId:
-    """An id that a message's bounds have already checked."""
-    return PeerId(text)
-
-
-def as_room(text: str) -> RoomId:
-    """A room id that a message's bounds have already checked."""
-    return RoomId(text)

@@ -6,16 +6,19 @@ Everything the node wants done or has to report is collected, and drained by `ef
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from meshchat.errors import Refused, WireError
 from meshchat.peers import effects as out
+from meshchat.peers.circle import Circle, Notary
 from meshchat.peers.directory import Chance, Directory, RoomHint
-from meshchat.peers.links import BEAT_EARLY_S, LOST_AFTER_S, Link
+from meshchat.peers.links import MISSES, Link
+from meshchat.peers.members import Member, members
 from meshchat.peers.messages import (
     PROTOCOL,
+    Ask,
     Beat,
     Claim,
+    Handover,
     Hello,
     Key,
     Message,
@@ -23,8 +26,13 @@ from meshchat.peers.messages import (
     Neighbours,
     Presence,
     Roster,
+    Sightings,
+    Tell,
+    Want,
 )
-from meshchat.peers.room import Circle, Room
+from meshchat.peers.pulse import Pulse
+from meshchat.peers.room import Room
+from meshchat.peers.watch import LATE_S
 from meshchat.units import Address, PeerId, RoomId, Seconds, parse_address, safe_text
 
 LINKS_MAX = 256
@@ -37,33 +45,34 @@ STRANGER_S: Seconds = 30.0
 """How long a link without a common room is kept, unless either side asked for it by `--peer`."""
 
 LAG_S: Seconds = 0.5
-"""A tick later than this says that we slept or were starved: the silence was ours, and is not held against others."""
+"""A tick later than this says that we were suspended: the silence was ours, and is not held against others."""
 
+LOST_AFTER_S: Seconds = 4.0
+"""Silence after which a peer that is not in our room is taken for gone."""
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member as the room shows it."""
+LOOK_S: Seconds = 0.5
+"""Between two looks at links that may have to be closed."""
 
-    peer: PeerId
-    alias: str
-    you: bool
-    coordinator: bool
-    muted: bool
-    deafened: bool
-    rtt_ms: float | None
-    addresses: tuple[str, ...]
+GOODBYES = frozenset({"left", "restarted"})
+"""Reasons for which a link ends that mean the member is gone, and not only the link."""
 
 
 class Node:
     """The control plane of one peer."""
 
-    def __init__(self, me: PeerId, alias: str, rng: Chance, draw: Callable[[int], bytes]) -> None:
-        """`rng` paces retries; `draw(n)` gives n secret random bytes for media keys."""
+    def __init__(
+        self, me: PeerId, alias: str, rng: Chance, draw: Callable[[int], bytes], notary: Notary, host: int = 0
+    ) -> None:
+        """`rng` paces retries; `draw(n)` gives n secret random bytes for media keys; `notary` signs with our key;
+        `host` says how good a host our machine is (0..`HOST_BEST`)."""
         self.directory = Directory(me, rng)
         self.room: Room | None = None
-        self._circle = Circle(me, alias, self.directory)
+        self._circle = Circle(me, alias, self.directory, notary, rng, host=host)
         self._draw = draw
         self._tick_expected: Seconds | None = None
+        self._pulse = Pulse(self._circle)
+        self._calls_at: Seconds | None = None
+        self._look_at: Seconds = 0.0
 
     @property
     def me(self) -> PeerId:
@@ -95,6 +104,11 @@ class Node:
         drained, self._circle.wishes = self._circle.wishes, []
         return drained
 
+    @property
+    def has_effects(self) -> bool:
+        """Whether `effects` would give any."""
+        return bool(self._circle.wishes)
+
     def set_addresses(self, addresses: tuple[str, ...]) -> None:
         """Where we can be reached, as told in greetings from now on."""
         self._circle.addresses = addresses
@@ -105,6 +119,8 @@ class Node:
             raise Refused(f"room already joined: {name}")
         if self.room:
             self.leave(now)
+        self._circle.now = now
+        self.directory.changed = True
         self.room = Room(self._circle, room, name, self._draw, now)
         self._tell_presence()
         self.room.open(now)
@@ -113,9 +129,20 @@ class Node:
         """Goes out of the room. Raises `Refused` if we are in none."""
         if self.room is None:
             raise Refused("not in a room")
+        self._circle.now = now
         self.room.close(now)
         self.room = None
         self._tell_presence()
+
+    def woke(self, now: Seconds) -> None:
+        """The machine slept: our links may be dead at the other end, our claim outdated; everybody is called anew."""
+        self._circle.now = now
+        self._tick_expected = None
+        for peer in list(self.links):
+            self._drop(peer, "slept")
+        if self.room:
+            self.room.chair.wake()
+        self.directory.hurry(now)
 
     def rename(self, alias: str) -> None:
         """Takes another alias. Raises `Refused` if a member has it."""
@@ -125,6 +152,12 @@ class Node:
         self._circle.alias = alias
         self._changed_self()
 
+    def set_host(self, host: int) -> None:
+        """How good a host our machine is, 0..`HOST_BEST`, as far as is known."""
+        if host != self._circle.host:
+            self._circle.host = host
+            self._changed_self()
+
     def set_silence(self, muted: bool, deafened: bool) -> None:
         """Tells the room whether we speak and listen."""
         if (muted, deafened) != (self.muted, self.deafened):
@@ -133,28 +166,38 @@ class Node:
 
     def link_up(self, peer: PeerId, address: Address, seed: Address | None, now: Seconds) -> None:
         """A link to a peer that proved its id came up; `seed` is the `--peer` address that it answers."""
+        self._circle.now = now
         if len(self.links) >= LINKS_MAX:
             self._circle.wishes.append(out.Drop(peer, "too many links"))
             return
         keep = seed is not None
-        self.links[peer] = Link(peer, address, up_at=now, heard_at=now, seed=seed, beat_at=now, keep=keep)
-        self._circle.send(peer, Hello(PROTOCOL, self._circle.addresses, keep, self._presence(), self._followed()))
+        self.links[peer] = Link(peer, address, up_at=now, heard_at=now, seed=seed, keep=keep)
+        every_ms = int(self._circle.every * 1000)
+        self._circle.send(
+            peer, Hello(PROTOCOL, self._circle.addresses, keep, self._presence(), self._followed(), every_ms)
+        )
+        self._pulse.start(self.links[peer])
 
     def link_down(self, peer: PeerId, reason: str, now: Seconds) -> None:
         """The link to `peer` is gone."""
+        self._circle.now = now
         link = self.links.pop(peer, None)
         if link is None:
             return
+        if reason in GOODBYES:
+            self.directory.parted(peer)
         self.directory.lost(peer, link.seed, now)
-        if self.room and link.in_room(self.room.id):
-            self.room.depart(link, reason, now)
+        if self.room and link.admitted:
+            self.room.depart(link, reason, goodbye=reason in GOODBYES)
 
     def received(self, peer: PeerId, message: Message, now: Seconds) -> None:
         """A message came on the link to `peer`. Raises `WireError` if it has no place there."""
+        self._circle.now = now
+        self._notice_lag(now)
         link = self.links.get(peer)
         if link is None:
             return
-        link.heard_at = now
+        self._heard(link, now)
         if link.greeted == isinstance(message, Hello):
             raise WireError("a hello is said once, and first")
         match message:
@@ -166,61 +209,47 @@ class Node:
                 self._neighbours_came(message, now)
             case Beat():
                 link.heard_beat(message, now)
-        if self.room and link.in_room(self.room.id):
-            self._received_in_room(self.room, link, message, now)
+        if self.room and link.admitted:
+            self._received_in_room(self.room, link, message)
+        self._drop_marked()
 
     def heard(self, peer: PeerId, at: Seconds) -> None:
         """An authenticated packet of any kind came from `peer`."""
         link = self.links.get(peer)
-        if link:
-            link.heard_at = max(link.heard_at, at)
+        if link and at > link.heard_at:
+            self._heard(link, at)
 
     def timer(self) -> Seconds | None:
         """When `tick` wants to be called next."""
-        times = [min(link.beat_at, link.heard_at + LOST_AFTER_S) for link in self.links.values()]
-        others = [self.room.timer if self.room else None, self.directory.timer(self._wanted(), self._answered())]
-        return min(times + [time for time in others if time is not None], default=None)
-
-    def tick(self, now: Seconds) -> None:
-        """Does what is due."""
-        if self._tick_expected is not None and now - self._tick_expected > LAG_S:
-            for link in self.links.values():
-                link.heard_at += now - self._tick_expected
-        self._drop_silent(now)
-        self._beat(now)
+        times = [self._pulse.due, self._look_at] if self.links else []
         if self.room:
+            times.append(self.room.timer)
+        if self.directory.changed:
+            times.append(self._circle.now)
+        elif self._calls_at is not None:
+            times.append(self._calls_at)
+        return min(times, default=None)
+
+    def tick(self, now: Seconds) -> Seconds | None:
+        """Does what is due; returns when it wants to be called next, as `timer` would."""
+        self._circle.now = now
+        self._notice_lag(now)
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            self._drop_silent(now)
+        for link in self._pulse.tick(now):
+            self._beat_on(link, now)
+        if self.room and now >= self.room.timer:
             self.room.tick(now)
-        self._circle.wishes += self.directory.calls(self._wanted(), self._answered(), now)
+        self._drop_marked()
+        if self.directory.changed or (self._calls_at is not None and now >= self._calls_at):
+            self._call(now)
         self._tick_expected = self.timer()
+        return self._tick_expected
 
     def members(self) -> Iterator[Member]:
         """Everybody in the room, ourselves first, then in order of admission."""
-        if self.room is None:
-            return
-        circle, claim = self._circle, self._followed()
-        leader = claim.leader if claim else None
-        yield Member(
-            self.me,
-            self.room.own_alias,
-            True,
-            leader == self.me,
-            self.muted,
-            self.deafened,
-            None,
-            circle.addresses,
-        )
-        for link in self.room.ranked():
-            assert link.presence is not None
-            yield Member(
-                link.peer,
-                self.room.alias_of(link),
-                False,
-                leader == link.peer,
-                link.presence.muted,
-                link.presence.deafened,
-                link.rtt_ms,
-                (str(link.address),),
-            )
+        return members(self._circle, self.room) if self.room else iter(())
 
     def _presence(self) -> Presence | None:
         return self.room.presence() if self.room else None
@@ -231,35 +260,82 @@ class Node:
     def _greeted(self, link: Link, hello: Hello, now: Seconds) -> None:
         if hello.protocol != PROTOCOL:
             raise WireError(f"protocol {hello.protocol}")
-        link.greeted, link.addresses = True, hello.addresses
+        link.greeted, link.addresses, link.every = True, hello.addresses, hello.every_ms / 1000
         link.keep = link.keep or hello.keep
         self._moved(link, hello.presence, hello.claim, now)
-        if self.room and not link.in_room(self.room.id):
-            self.room.tell_neighbours(link, self.room.members())
+        if self.room and not link.admitted:
+            self.room.tell_neighbours(link, self.room.linked())
 
     def _moved(self, link: Link, presence: Presence | None, claim: Claim | None, now: Seconds) -> None:
         room = self.room
-        was_here = room is not None and link.in_room(room.id)
-        before = link.presence
+        was_here, before = link.admitted, link.presence
         is_here = room is not None and presence is not None and presence.room == room.id
         if room and was_here and not is_here:
-            room.depart(link, "left", now)
-        link.presence, link.claim = presence, claim
+            self.directory.parted(link.peer)
+            room.depart(link, "left", goodbye=True)
+        link.presence, link.claim, link.hears_leader = presence, claim, False
         if room and is_here and not was_here:
-            room.welcome(link, now)
+            self.directory.met(link.peer, link.address, RoomHint(room.id, room.name), now)
+            room.welcome(link)
         elif room and is_here and before != presence:
-            room.list(link)
+            room.chair.list(link)
             self._circle.wishes.append(out.MemberChanged(link.peer))
 
-    def _received_in_room(self, room: Room, link: Link, message: Message, now: Seconds) -> None:
+    def _received_in_room(self, room: Room, link: Link, message: Message) -> None:
         match message:
             case Beat() | Moved():
-                room.hear_claim(link, now)
-                room.check_leader(now)
+                room.chair.hear(link)
+            case Ask():
+                room.watch.answer(link, message)
+            case Tell():
+                room.tell_came(message)
             case Roster():
-                room.roster_came(link, message, now)
+                room.roster_came(link, message)
+            case Want():
+                room.chair.want_came(link, message)
+            case Handover():
+                room.chair.handover_came(link, message)
+            case Sightings():
+                room.sightings_came(message)
             case Key():
                 room.key_came(link, message)
+
+    def _heard(self, link: Link, at: Seconds) -> None:
+        link.heard_at = at
+        if self.room and link.admitted:
+            self.room.lived(link.peer, self.room.watch.heard(link))
+
+    def _notice_lag(self, now: Seconds) -> None:
+        """A late tick: we were suspended or starved. The silence was ours; after a long one, so is the doubt."""
+        if self._tick_expected is None:
+            return
+        late = now - self._tick_expected
+        if late < LATE_S:
+            return
+        self._tick_expected = None
+        if late < LAG_S:
+            if self.room:
+                self.room.watch.doubt(late, now)
+            return
+        for link in self.links.values():
+            link.heard_at += late
+        if self.room:
+            self.room.watch.forgive(late)
+            if late > MISSES * self._circle.every:
+                self.room.chair.wake()
+
+    def _call(self, now: Seconds) -> None:
+        """Calls whoever is due, and plans the next look at them."""
+        wanted, answered = self._wanted(), self._answered()
+        self._circle.wishes += self.directory.calls(wanted, answered, now)
+        self._calls_at = self.directory.timer(wanted, answered)
+        self.directory.changed = False
+
+    def _beat_on(self, link: Link, now: Seconds) -> None:
+        if self.room and link.admitted:
+            self.room.chair.beat(link)
+        else:
+            self._circle.send(link.peer, link.beat(None, False, None, self._circle.every, now))
 
     def _neighbours_came(self, message: Neighbours, now: Seconds) -> None:
         for neighbour in message.peers:
@@ -270,7 +346,7 @@ class Node:
 
     def _changed_self(self) -> None:
         if self.room:
-            self.room.list_self()
+            self.room.chair.list_self()
             self._tell_presence()
             self._circle.wishes.append(out.MemberChanged(self.me))
 
@@ -279,32 +355,28 @@ class Node:
         for peer in self.links:
             self._circle.send(peer, moved)
 
-    def _beat(self, now: Seconds) -> None:
-        """Signs of life, as soon as one is due: the others go with it, so that a full room wakes us once a second."""
-        if all(now < link.beat_at for link in self.links.values()):
-            return
-        for link in self.links.values():
-            if now >= link.beat_at - BEAT_EARLY_S:
-                if self.room:
-                    self.room.beat(link, now)
-                else:
-                    self._circle.send(link.peer, link.beat(None, False, now))
-
     def _drop_silent(self, now: Seconds) -> None:
         for link in list(self.links.values()):
             reason = self._why_drop(link, now)
             if reason:
-                self._circle.wishes.append(out.Drop(link.peer, reason))
-                self.link_down(link.peer, reason, now)
+                self._drop(link.peer, reason)
+
+    def _drop_marked(self) -> None:
+        while self._circle.drops:
+            self._drop(*self._circle.drops.pop())
+
+    def _drop(self, peer: PeerId, reason: str) -> None:
+        if peer in self.links:
+            self._circle.wishes.append(out.Drop(peer, reason))
+            self.link_down(peer, reason, self._circle.now)
 
     def _why_drop(self, link: Link, now: Seconds) -> str | None:
         age = now - link.up_at
-        if now - link.heard_at >= LOST_AFTER_S:
+        if now - link.heard_at >= max(LOST_AFTER_S, (MISSES + 1) * max(link.every, self._circle.every)):
             return "lost"
         if not link.greeted and age > GREETING_S:
             return "no hello"
-        in_room = self.room is not None and link.in_room(self.room.id)
-        return "no common room" if age > STRANGER_S and not (link.keep or in_room) else None
+        return "no common room" if age > STRANGER_S and not (link.keep or link.admitted) else None
 
     def _wanted(self) -> list[PeerId]:
         if self.room is None:

@@ -1,58 +1,53 @@
 """The room that we are in: who is a member, who coordinates, which keys go to whom.
 
-Intuition: a member is whoever is linked with us and says that it is in our room; nobody's permission is needed to talk
-in an open room. The coordinator only orders what is there: numbers, unique aliases, addresses for newcomers.
+Intuition: a member is whoever is linked with us and says that it is in our room, and whoever the coordinator lists;
+nobody's permission is needed to talk in an open room. The coordinator only orders what is there: numbers, unique
+aliases, addresses for newcomers. So it can add somebody to what we see, whom we mark as unreachable from here, but it
+cannot take anybody away with whom we are linked.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from meshchat.peers import effects as out
-from meshchat.peers.directory import Directory, RoomHint
-from meshchat.peers.election import Election
+from meshchat.peers.chair import Chair
+from meshchat.peers.circle import Circle, told_addresses
+from meshchat.peers.directory import RoomHint
 from meshchat.peers.keyring import Keyring
 from meshchat.peers.links import Link
+from meshchat.peers.liveness import Action
 from meshchat.peers.messages import (
-    ADDRESSES_MAX,
+    HOPS_MAX,
     MEMBERS_MAX,
-    Claim,
+    SIGHTINGS_MAX,
+    Entry,
     Key,
-    Message,
     Neighbour,
     Neighbours,
     Presence,
     Roster,
+    Sighting,
+    Sightings,
+    Tell,
 )
-from meshchat.peers.roster import RosterBook
+from meshchat.peers.roster import is_form_of
 from meshchat.units import PeerId, RoomId, Seconds, parse_address, safe_text, short
 
-LEADER_GRACE_S: Seconds = 3.0
-"""How long we follow a leader whom neither we nor anybody linked with us hears: it may be a handshake away."""
+ROTATE_S: Seconds = 0.2
+"""Departures within this cost one key: a split of a big room is many of them at once."""
 
+SIGHTING_S: Seconds = 1.0
+"""A member that is in no roster for so long is told of to the neighbours: the coordinator may have no link to it."""
+
+SIGHTED_MAX = 32
+"""Most members that we list or tell of by hearsay alone; a liar could invent more."""
+
+SIGHTING_AGE_S: Seconds = 4.0
+"""Older news of a member is no news."""
 
 ROOM_ID_DIGITS = 32
-
-
-@dataclass(slots=True)
-class Circle:
-    """What a room shares with the node that is in it."""
-
-    me: PeerId
-    alias: str
-    directory: Directory
-    links: dict[PeerId, Link] = field(default_factory=dict)
-    muted: bool = False
-    deafened: bool = False
-    addresses: tuple[str, ...] = ()
-    wishes: list[out.Effect] = field(default_factory=list)
-    """Effects collected since they were last drained."""
-
-    def send(self, peer: PeerId, message: Message) -> None:
-        """Wishes that a message be sent."""
-        self.wishes.append(out.Send(peer, message))
 
 
 def open_room(name: str) -> RoomId:
@@ -66,124 +61,145 @@ class Room:
     def __init__(self, circle: Circle, room: RoomId, name: str, draw: Callable[[int], bytes], now: Seconds) -> None:
         self.id = room
         self.name = name
-        self.election = Election(circle.me)
+        self.chair = Chair(circle, room, self.linked)
+        self.election = self.chair.election
+        self.watch = self.chair.watch
         self._circle = circle
-        self._roster = RosterBook()
         self._keyring = Keyring(draw, now)
-        self._followed_at = now
+        self._rotate_at: Seconds | None = None
+        self._sight_at = now + SIGHTING_S
+        self._unlisted: dict[PeerId, Seconds] = {}
+        """Members in no roster, and since when."""
+        self._sighted: dict[PeerId, Sighting] = {}
         circle.wishes += [out.RoomEntered(room, name), self._key_in_use()]
 
     def open(self, now: Seconds) -> None:
         """Meets whoever is here already; they have been told that we came."""
-        members = self.members()
-        known = set(self._circle.directory.in_room(self.id)) | {link.peer for link in members}
+        here = [link for link in self._circle.links.values() if link.in_room(self.id)]
+        known = set(self._circle.directory.in_room(self.id)) | {link.peer for link in here}
         self.election.enter(now, known=len(known))
-        for link in members:
-            self.welcome(link, now)
+        for link in here:
+            self.welcome(link)
 
     @property
-    def timer(self) -> Seconds | None:
-        """When `tick` wants to be called; a lost leader is noticed at the next beat."""
-        times = [time for time in (self.election.timer, self._keyring.timer) if time is not None]
-        return min(times, default=None)
+    def timer(self) -> Seconds:
+        """When `tick` wants to be called."""
+        times = [self.watch.due, self._sight_at]
+        times += [time for time in (self.chair.timer, self._keyring.timer, self._rotate_at) if time is not None]
+        return min(times)
 
     def presence(self) -> Presence:
         """What we say of ourselves."""
         circle = self._circle
-        return Presence(self.id, self.name, circle.alias, circle.muted, circle.deafened)
+        return Presence(self.id, self.name, circle.alias, circle.muted, circle.deafened, circle.standing)
 
-    def members(self) -> list[Link]:
+    def linked(self) -> list[Link]:
         """The links of everybody here but us."""
-        return [link for link in self._circle.links.values() if link.in_room(self.id)]
+        return [link for link in self._circle.links.values() if link.admitted]
 
-    def ranked(self) -> list[Link]:
-        """The same in order of admission."""
-        return sorted(self.members(), key=lambda link: self._rank(link.peer))
+    def unlinked(self) -> list[PeerId]:
+        """Members that are here by what others say, and not linked with us."""
+        links = self._circle.links
+        return [each.peer for each in self.watch.present() if each.peer not in links or not links[each.peer].admitted]
 
-    def alias_of(self, link: Link) -> str:
-        """What the room calls that member: the coordinator's unique form if it is told, else its own word."""
-        said = link.presence.alias if link.presence else ""
-        listed = self._roster.alias(link.peer)
-        return safe_text(listed or said) or short(link.peer)
+    def members(self) -> list[PeerId]:
+        """Everybody here but us, in order of admission: the one place that says who is in."""
+        return sorted([link.peer for link in self.linked()] + self.unlinked(), key=self._place)
+
+    def entry(self, peer: PeerId) -> Entry | None:
+        """That member's line in the roster."""
+        return self.chair.book.entries.get(peer)
+
+    def alias_of(self, peer: PeerId) -> str:
+        """What the room calls that member: the coordinator's unique form of what it calls itself.
+
+        A coordinator that lists another name than that is not believed.
+        """
+        link = self._circle.links.get(peer)
+        said = safe_text(link.presence.alias) if link and link.presence else ""
+        listed = safe_text(self.chair.book.alias(peer) or "")
+        return (listed if listed and (not said or is_form_of(listed, said)) else said) or short(peer)
 
     @property
     def own_alias(self) -> str:
         """What the room calls us."""
-        return self._roster.alias(self._circle.me) or self._circle.alias
+        listed = safe_text(self.chair.book.alias(self._circle.me) or "")
+        return listed if listed and is_form_of(listed, self._circle.alias) else self._circle.alias
 
-    def welcome(self, link: Link, now: Seconds) -> None:
-        """A member is here: it gets our media key, a line in the roster, and the way to the coordinator."""
-        if len(self.members()) >= MEMBERS_MAX:
-            self._circle.wishes.append(out.Drop(link.peer, "room is full"))
+    def welcome(self, link: Link) -> None:
+        """A peer in our room is linked with us: it gets our media key, a line in the list, a way to the coordinator."""
+        if len(self.linked()) >= MEMBERS_MAX:
+            self._circle.drops.append((link.peer, "room is full"))
             return
-        self._circle.wishes.append(out.MemberJoined(link.peer, self.alias_of(link)))
+        link.admitted = True
+        self.lived(link.peer, self.watch.attach(link))
         self._circle.send(link.peer, self._keyring.told(self.id))
-        self.list(link)
+        self.chair.list(link)
         claim = self.election.followed
         leader = self._circle.links.get(PeerId(claim.leader)) if claim else None
         if leader and leader is not link:
             self.tell_neighbours(link, [leader])
-        self.hear_claim(link, now)
+        self.chair.hear(link)
 
-    def depart(self, link: Link, reason: str, now: Seconds) -> None:
-        """A member is gone: those who stay get a new key, and the room another coordinator if it was that one."""
-        self._circle.wishes.append(out.MemberLeft(link.peer, self.alias_of(link), reason))
-        stayed = [other for other in self.members() if other is not link]
-        self._rotate_key(stayed, now)
-        claim = self.election.followed
-        if claim and claim.leader == link.peer:
-            self._leader_departed(stayed, reason, now)
-        if self._roster.strike(link.peer) and self.election.leading:
-            self._publish_roster(stayed)
+    def depart(self, link: Link, reason: str, *, goodbye: bool) -> None:
+        """A member's link is gone, or it went itself: then the room does without it at once."""
+        link.admitted = False
+        self.lived(link.peer, self.watch.detach(link.peer, goodbye=goodbye), reason)
 
     def close(self, now: Seconds) -> None:
-        """We go."""
+        """We go, and hand over before."""
+        self.chair.hand_over()
+        gone = [out.MemberLeft(peer, self.alias_of(peer), "you left") for peer in self.members()]
         self.election.leave(now)
-        self._circle.wishes += [out.MemberLeft(link.peer, self.alias_of(link), "you left") for link in self.members()]
-        self._circle.wishes.append(out.RoomLeft(self.id, self.name))
+        for link in self.linked():
+            link.admitted = False
+        self._circle.wishes += [*gone, out.RoomLeft(self.id, self.name)]
 
-    def list(self, link: Link) -> None:
-        """Brings that member's line in the roster up to date, if it is ours to keep."""
-        if self.election.leading and self._admit(link):
-            self._publish_roster(self.members())
+    def lived(self, peer: PeerId, action: Action, reason: str = "lost") -> None:
+        """Does what a change in a member's liveness asks for."""
+        if action is Action.ADMIT:
+            self._circle.wishes.append(out.MemberJoined(peer, self.alias_of(peer)))
+        elif action is Action.SHOW:
+            self._circle.wishes.append(out.MemberChanged(peer))
+        elif action is Action.LOSE:
+            self._lost(peer, reason)
 
-    def list_self(self) -> None:
-        """The same for our own line."""
-        if self.election.leading and self._roster.admit(self._circle.me, self._circle.alias, self._circle.addresses):
-            self._publish_roster(self.members())
-
-    def hear_claim(self, link: Link, now: Seconds) -> None:
-        """Weighs the claim that a member follows."""
-        if link.claim and self.election.hear(link.claim, link.peer, now):
-            self._claim_changed(now)
-
-    def hears_leader(self) -> bool:
-        """Whether the coordinator is ourselves or on a live link of ours."""
-        claim = self.election.followed
-        if claim is None:
-            return False
-        leader = self._circle.links.get(PeerId(claim.leader))
-        return claim.leader == self._circle.me or (leader is not None and leader.in_room(self.id))
-
-    def beat(self, link: Link, now: Seconds) -> None:
-        """A sign of life to that peer."""
-        self._circle.send(link.peer, link.beat(self.election.followed, self.hears_leader(), now))
-
-    def roster_came(self, link: Link, roster: Roster, now: Seconds) -> None:
-        """The coordinator's list: names to show, peers to call."""
-        if roster.claim.leader != link.peer:
+    def roster_came(self, link: Link, roster: Roster) -> None:
+        """The coordinator's list: names to show, peers to call, members that we are not linked with."""
+        if not self.chair.roster_came(link, roster):
             return
-        link.claim = roster.claim
-        self.hear_claim(link, now)
-        if roster.claim != self.election.followed or not self._roster.accept(roster):
-            return
+        now, entries = self._circle.now, self.chair.book.entries
+        for peer in list(self.watch.records):
+            if peer not in entries:
+                self.lived(peer, self.watch.unlist(peer))
         for entry in roster.entries:
             peer = PeerId(entry.peer)
-            if peer == self._circle.me or peer in self._circle.links:
+            if peer == self._circle.me:
                 self._circle.wishes.append(out.MemberChanged(peer))
-            else:
+                continue
+            self.lived(peer, self.watch.vouch(peer, now))
+            if peer not in self._circle.links:
                 addresses = tuple(map(parse_address, entry.addresses))
                 self._circle.directory.learn(peer, addresses, (RoomHint(self.id, self.name),), now)
+
+    def tell_came(self, tell: Tell) -> None:
+        """An answer about members that we did not hear."""
+        for peer, action in self.watch.told(tell):
+            self.lived(peer, action)
+
+    def sightings_came(self, message: Sightings) -> None:
+        """News of members that are in no roster: listed if that is our duty, handed on if not."""
+        for seen in message.seen:
+            peer = PeerId(seen.entry.peer)
+            known = peer == self._circle.me or peer in self.chair.book.entries
+            if known or seen.ago_ms > SIGHTING_AGE_S * 1000 or len(self._sighted) >= SIGHTED_MAX:
+                continue
+            self._sighted[peer] = seen
+            addresses = tuple(map(parse_address, seen.entry.addresses))
+            self._circle.directory.learn(peer, addresses, (RoomHint(self.id, self.name),), self._circle.now)
+            if self.election.leading:
+                self.lived(peer, self.watch.vouch(peer, self._circle.now - seen.ago_ms / 1000))
+                self.chair.list_unlinked(seen.entry)
 
     def key_came(self, link: Link, key: Key) -> None:
         """A member told what it seals with."""
@@ -200,88 +216,74 @@ class Room:
 
     def tick(self, now: Seconds) -> None:
         """Does what is due in the room."""
+        for peer, action in self.watch.tick(now):
+            self.lived(peer, action)
         if self._keyring.tick(now):
             self._circle.wishes.append(self._key_in_use())
-        if self._keyring.is_old(now):
-            self._rotate_key(self.members(), now)
-        self.check_leader(now)
-        if self.election.tick(self._roster.order(self._circle.me), now):
-            self._claim_changed(now)
+        if (self._rotate_at is not None and now >= self._rotate_at) or self._keyring.is_old(now):
+            self._rotate_key(now)
+        if now >= self._sight_at:
+            self._sight(now)
+        self.chair.tick(now)
 
-    def check_leader(self, now: Seconds) -> None:
-        """Gives the coordinator up once neither we nor anybody linked with us hears it."""
+    # Inside
+
+    def _lost(self, peer: PeerId, reason: str) -> None:
+        """A member is gone: those who stay get a new key, and the room another coordinator if it was that one."""
+        self._circle.wishes.append(out.MemberLeft(peer, self.alias_of(peer), reason))
+        if self._rotate_at is None:
+            self._rotate_at = self._circle.now + ROTATE_S
+        link = self._circle.links.get(peer)
+        if link and link.admitted:
+            link.admitted = False
+            self.watch.detach(peer, goodbye=False)
+            self._circle.drops.append((peer, reason))
         claim = self.election.followed
-        if claim and now - self._followed_at > LEADER_GRACE_S and not self._leader_heard(claim):
-            self._lose_leader(self.members(), now)
+        if claim and claim.leader == peer:
+            self.chair.lose_leader()
+        self.chair.strike(peer)
+        self._sighted.pop(peer, None)
 
-    def _rotate_key(self, members: Sequence[Link], now: Seconds) -> None:
+    def _rotate_key(self, now: Seconds) -> None:
+        self._rotate_at = None
         self._keyring.rotate(now)
-        for link in members:
+        for link in self.linked():
             self._circle.send(link.peer, self._keyring.told(self.id))
 
-    def _rank(self, peer: PeerId) -> tuple[int, PeerId]:
-        return (self._roster.order(peer), peer)
+    def _sight(self, now: Seconds) -> None:
+        """Tells the neighbours of members that no roster lists, those we heard of included, some hops far."""
+        self._sight_at = now + SIGHTING_S
+        listed, followed = self.chair.book.entries, self.election.followed
+        strangers = {link.peer: link for link in self.linked() if link.peer not in listed}
+        self._unlisted = {peer: self._unlisted.get(peer, now) for peer in strangers}
+        own = [
+            Sighting(self._entry_of(strangers[peer]), int(max(0.0, now - strangers[peer].heard_at) * 1000), 0)
+            for peer, since in self._unlisted.items()
+            if now - since >= SIGHTING_S
+        ]
+        passed, self._sighted = self._sighted, {}
+        own += [
+            Sighting(seen.entry, seen.ago_ms + int(SIGHTING_S * 1000), seen.hops + 1)
+            for peer, seen in passed.items()
+            if peer not in listed and peer not in strangers and seen.hops < HOPS_MAX
+        ]
+        if own and followed and followed.leader != self._circle.me:
+            for link in self._toward(PeerId(followed.leader)):
+                self._circle.send(link.peer, Sightings(tuple(own[:SIGHTINGS_MAX])))
 
-    def _leader_heard(self, claim: Claim) -> bool:
-        return claim.leader == self._circle.me or any(
-            link.peer == claim.leader or (link.claim == claim and link.hears_leader) for link in self.members()
-        )
+    def _toward(self, leader: PeerId) -> list[Link]:
+        """The coordinator itself if we are linked with it, or else everybody whom we hear."""
+        link = self._circle.links.get(leader)
+        return [link] if link and link.admitted else self.linked()
 
-    def _leader_departed(self, stayed: Sequence[Link], reason: str, now: Seconds) -> None:
-        """A coordinator that said goodbye is gone. One that fell silent may be silent to us alone: ask around."""
-        if reason == "left":
-            self._lose_leader(stayed, now)
-            return
-        self._followed_at = now - 2 * LEADER_GRACE_S
-        for link in stayed:
-            self.beat(link, now)
+    def _entry_of(self, link: Link) -> Entry:
+        assert link.presence is not None
+        alias = safe_text(link.presence.alias) or short(link.peer)
+        return Entry(link.peer, 0, alias, told_addresses(link), link.presence.standing)
 
-    def _lose_leader(self, stayed: Sequence[Link], now: Seconds) -> None:
-        mine = self._rank(self._circle.me)
-        self.election.lose_leader(sum(self._rank(link.peer) < mine for link in stayed), now)
-        self._circle.wishes.append(out.CoordinatorChanged(None))
-
-    def _claim_changed(self, now: Seconds) -> None:
-        self._followed_at = now
-        self._circle.wishes.append(out.CoordinatorChanged(self.election.followed))
-        members = self.ranked()
-        if self.election.leading:
-            for peer in set(self._roster.entries) - {link.peer for link in members} - {self._circle.me}:
-                self._roster.strike(peer)
-            self._roster.admit(self._circle.me, self._circle.alias, self._circle.addresses)
-            for link in members:
-                self._admit(link)
-            self._publish_roster(members)
-        self._introduce_leader(members)
-        for link in members:
-            self.beat(link, now)
-
-    def _introduce_leader(self, members: Sequence[Link]) -> None:
-        """Tells the others where the new coordinator is, and the coordinator where they are: we may be the only one
-        who is linked with both."""
-        claim = self.election.followed
-        leader = self._circle.links.get(PeerId(claim.leader)) if claim else None
-        if leader:
-            self.tell_neighbours(leader, members)
-            for link in members:
-                self.tell_neighbours(link, [leader])
-
-    def _admit(self, link: Link) -> bool:
-        alias = safe_text(link.presence.alias if link.presence else "") or short(link.peer)
-        return self._roster.admit(link.peer, alias, told_addresses(link))
-
-    def _publish_roster(self, members: Sequence[Link]) -> None:
-        assert self.election.claim is not None
-        roster = self._roster.publish(self.election.claim)
-        for link in members:
-            self._circle.send(link.peer, roster)
+    def _place(self, peer: PeerId) -> tuple[int, PeerId]:
+        return (self.chair.book.order(peer), peer)
 
     def _key_in_use(self) -> out.SendKeyChanged:
         key = self._keyring.told(self.id)
         return out.SendKeyChanged(key.ssrc, key.key_id, key.base_key)
-
-
-def told_addresses(link: Link) -> tuple[str, ...]:
-    """Where others can reach that peer: as we see it, then as it says; no scoped address, which is ours alone."""
-    seen = [str(link.address), *link.addresses]
-    return tuple(dict.fromkeys(text for text in seen if "%" not in text))[:ADDRESSES_MAX]

@@ -43,6 +43,8 @@ class MemberStatus(Struct, frozen=True):
     """How much sound had to be made up, in all."""
     volume: float = 1.0
     addresses: tuple[str, ...] = ()
+    reachable: bool = True
+    """Whether this peer hears the member itself; if not, other members do."""
 
 
 class RoomStatus(Struct, frozen=True):

@@ -74,6 +74,8 @@ class Connection:
         self.peer: PeerId | None = None
         self.incarnation = 0
         """The serial number of the peer's certificate, which is made anew at each start of its program."""
+        self.answered = False
+        """Whether the other side has answered the last `probe`."""
         self.malformed = 0
         """Datagrams in it that made no sense."""
         self._listener = listener
@@ -120,6 +122,12 @@ class Connection:
             return
         self.core.send_datagram_frame(data)
         self._written.add(self)
+
+    def probe(self, now: Seconds) -> None:
+        """Asks whether the other side is there; `answered` tells, some time later (RFC 9000 section 19.2)."""
+        self.answered = False
+        self.core.send_ping(0)
+        self.flush(now)
 
     def close(self, reason: str, now: Seconds) -> None:
         """Says goodbye with a reason in words and ends it; the listener hears of it in `flush`."""
@@ -180,6 +188,8 @@ class Connection:
                     self._refuse(ONE_STREAM)
                 case quic.DatagramFrameReceived() if self.peer:
                     self._datagram_came(event.data, now)
+                case quic.PingAcknowledged():
+                    self.answered = True
                 case quic.ConnectionIdIssued():
                     self.answer_to(event.connection_id)
                 case quic.ConnectionIdRetired():

@@ -1,0 +1,77 @@
+"""What one peer's rooms and links share: who we are, whom we are linked with, and the effects that collect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from meshchat.peers import effects as out
+from meshchat.peers.directory import Chance, Directory
+from meshchat.peers.links import BEAT_PER_LINK_S, BEAT_S, Link
+from meshchat.peers.messages import ADDRESSES_MAX, Beat, Message
+from meshchat.units import PeerId, Seconds
+
+HOST_BEST = 7
+"""The best mark that a machine can have as a host; 0 is the worst, and what is assumed of all."""
+
+
+class Notary(Protocol):
+    """Signs with our key, and checks what others signed with theirs."""
+
+    def sign(self, data: bytes) -> bytes:
+        """A proof, at most `PROOF_BYTES_MAX` long, that we said this."""
+
+    def verify(self, peer: PeerId, data: bytes, proof: bytes) -> bool:
+        """Whether `peer` said this."""
+
+
+def standing(moderator: bool, host: int) -> int:
+    """How fit a member is to coordinate, 0 best: moderators before all others, then the better machine."""
+    return (0 if moderator else HOST_BEST + 1) + HOST_BEST - min(max(host, 0), HOST_BEST)
+
+
+@dataclass(slots=True)
+class Circle:
+    """What a room shares with the node that is in it."""
+
+    me: PeerId
+    alias: str
+    directory: Directory
+    notary: Notary
+    rng: Chance
+    links: dict[PeerId, Link] = field(default_factory=dict)
+    now: Seconds = 0.0
+    """The time of what is being handled."""
+    muted: bool = False
+    deafened: bool = False
+    moderator: bool = False
+    host: int = 0
+    """How good a host our machine is, 0..`HOST_BEST`."""
+    addresses: tuple[str, ...] = ()
+    wishes: list[out.Effect] = field(default_factory=list)
+    """Effects collected since they were last drained."""
+    drops: list[tuple[PeerId, str]] = field(default_factory=list)
+    """Links to be closed once what is being handled is done, and why."""
+
+    @property
+    def standing(self) -> int:
+        """How fit we are to coordinate."""
+        return standing(self.moderator, self.host)
+
+    @property
+    def every(self) -> Seconds:
+        """Our beat interval on every link: it grows with their number."""
+        return BEAT_S + BEAT_PER_LINK_S * len(self.links)
+
+    def send(self, peer: PeerId, message: Message) -> None:
+        """Wishes that a message be sent. It is a sign of life too, so that a beat can wait for once."""
+        self.wishes.append(out.Send(peer, message))
+        link = self.links.get(peer)
+        if link and not isinstance(message, Beat):
+            link.postpone_beat(self.now, self.every)
+
+
+def told_addresses(link: Link) -> tuple[str, ...]:
+    """Where others can reach that peer: as we see it, then as it says; no scoped address, which is ours alone."""
+    seen = [str(link.address), *link.addresses]
+    return tuple(dict.fromkeys(text for text in seen if "%" not in text))[:ADDRESSES_MAX]

@@ -1,0 +1,47 @@
+"""The members of a room as they are shown: who they are, and whether we hear them ourselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from meshchat.peers.circle import Circle
+from meshchat.peers.liveness import State
+from meshchat.peers.room import Room
+from meshchat.units import PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as the room shows it."""
+
+    peer: PeerId
+    alias: str
+    you: bool
+    coordinator: bool
+    muted: bool
+    deafened: bool
+    rtt_ms: float | None
+    addresses: tuple[str, ...]
+    reachable: bool = True
+    """Whether we hear it ourselves; if not, others do."""
+
+
+def members(circle: Circle, room: Room) -> Iterator[Member]:
+    """Everybody in the room, ourselves first, then in order of admission."""
+    claim = room.election.followed
+    leader = claim.leader if claim else None
+    silence = (circle.muted, circle.deafened)
+    yield Member(circle.me, room.own_alias, True, leader == circle.me, *silence, None, circle.addresses)
+    for peer in room.members():
+        yield _member(circle, room, peer, leader == peer)
+
+
+def _member(circle: Circle, room: Room, peer: PeerId, coordinator: bool) -> Member:
+    link, entry, alias = circle.links.get(peer), room.entry(peer), room.alias_of(peer)
+    if link is None or link.presence is None or not link.admitted:
+        addresses = entry.addresses if entry else ()
+        return Member(peer, alias, False, coordinator, False, False, None, addresses, reachable=False)
+    heard = room.watch.state(peer) is not State.UNREACHABLE
+    silence = (link.presence.muted, link.presence.deafened)
+    return Member(peer, alias, False, coordinator, *silence, link.rtt_ms, (str(link.address),), heard)

@@ -1,0 +1,49 @@
+"""When a sign of life is due on which link: one heap, so that a room of a hundred costs little to wait for."""
+
+from __future__ import annotations
+
+import heapq
+import math
+
+from meshchat.peers.circle import Circle
+from meshchat.peers.links import Link
+from meshchat.units import PeerId, Seconds
+
+EARLY = 0.25
+"""Part of an interval by which a beat may go earlier than it is due, to go together with others: soon all of them do,
+and a full room wakes us once in an interval."""
+
+
+class Pulse:
+    """The beats that are due."""
+
+    def __init__(self, circle: Circle) -> None:
+        self._circle = circle
+        self._heap: list[tuple[Seconds, PeerId]] = []
+        """When to look at each link; one that sent something else meanwhile is looked at again later."""
+
+    @property
+    def due(self) -> Seconds:
+        """When `tick` wants to be called."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def start(self, link: Link) -> None:
+        """A new link: its first beat is due now."""
+        link.beat_at = link.planned_at = self._circle.now
+        heapq.heappush(self._heap, (link.planned_at, link.peer))
+
+    def tick(self, now: Seconds) -> list[Link]:
+        """The links on which to beat now; the next beat of each is planned an interval later."""
+        due: list[Link] = []
+        early = EARLY * self._circle.every if self._heap and self._heap[0][0] <= now else 0.0
+        while self._heap and self._heap[0][0] <= now + early:
+            planned, peer = heapq.heappop(self._heap)
+            link = self._circle.links.get(peer)
+            if link is None or link.planned_at != planned:
+                continue
+            if link.beat_at <= now + early:
+                link.beat_at = now + self._circle.every
+                due.append(link)
+            link.planned_at = link.beat_at
+            heapq.heappush(self._heap, (link.planned_at, peer))
+        return due

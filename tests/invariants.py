@@ -1,0 +1,129 @@
+"""What must hold in a simulated room once the network has been quiet for a while: the promises, as code.
+
+`broken` returns each promise that is not kept, in words; an empty list is what everybody hopes for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from meshchat.peers import effects as out
+from meshchat.units import PeerId, Seconds, short
+from tests.simulation import Village
+from tests.villager import Villager
+
+QUIET_S: Seconds = 5.0
+"""After so long without a change everything has settled."""
+
+MESSAGES_PER_S_MAX = 200
+"""Most control messages that a member sends and receives a second, in a room of up to 100."""
+
+HOPS_MAX = 3
+"""Members further apart than this, with nobody to hear both, are not promised one room."""
+
+
+def joined(village: Village, a: Villager, b: Villager) -> bool:
+    """Whether packets pass both ways."""
+    return village.passes(a.name, b.name) and village.passes(b.name, a.name)
+
+
+def parts(village: Village) -> list[list[Villager]]:
+    """The honest members, grouped by who can reach whom, through others if need be."""
+    left = [peer for peer in village.peers.values() if peer.awake and peer.honest and peer.node.room]
+    found = []
+    while left:
+        part, edge = [], [left.pop()]
+        while edge:
+            peer = edge.pop()
+            part.append(peer)
+            near = [other for other in left if joined(village, peer, other)]
+            left = [other for other in left if other not in near]
+            edge += near
+        found.append(sorted(part, key=lambda peer: peer.name))
+    return found
+
+
+def is_close(village: Village, part: list[Villager]) -> bool:
+    """Whether nobody in the part is further than `HOPS_MAX` from anybody."""
+    return all(_reach(village, part, peer) for peer in part)
+
+
+def _reach(village: Village, part: list[Villager], start: Villager) -> bool:
+    reached, edge = [start], [start]
+    for _ in range(HOPS_MAX):
+        edge = [other for other in part if other not in reached and any(joined(village, other, peer) for peer in edge)]
+        reached += edge
+    return len(reached) == len(part)
+
+
+def broken(village: Village, *, liars: bool = False) -> list[str]:
+    """Every promise that is not kept now."""
+    return [fault for part in parts(village) if is_close(village, part) for fault in _broken_in(village, part, liars)]
+
+
+def _broken_in(village: Village, part: list[Villager], liars: bool) -> Iterator[str]:
+    names = {peer.id: peer.name for peer in village.peers.values()}
+    members = {peer.id for peer in part}
+    leaders = {peer.coordinator() for peer in part}
+    who = "".join(f" {peer.name}->{names.get(peer.coordinator() or PeerId(''), '-')}" for peer in part)
+    if liars:
+        for peer in part:
+            lost = {other.id for other in part if joined(village, peer, other)} - peer.sees() - {peer.id}
+            if lost:
+                yield f"3: {peer.name} lost sight of {sorted(names[each] for each in lost)} because of a liar"
+        return
+    if len(leaders) != 1 or not leaders <= members:
+        yield f"1: no single coordinator:{who}"
+    claims = {peer.node.room.election.followed for peer in part if peer.node.room}
+    if len(claims) != 1:
+        yield f"2: several claims: {[(claim.epoch, short(claim.leader)) if claim else None for claim in claims]}"
+    for peer in part:
+        if peer.sees() != members:
+            missing = sorted(names[each] for each in members - peer.sees())
+            extra = sorted(names.get(each, short(each)) for each in peer.sees() - members)
+            yield f"3: {peer.name} lacks {missing} and shows {extra}"
+    if len({_names(peer, members) for peer in part}) > 1:
+        yield "3: different names"
+    yield from _keys(village, part)
+
+
+def _names(peer: Villager, members: set[PeerId]) -> tuple[str, ...]:
+    """What that peer calls everybody, in the order of their ids."""
+    room = peer.node.room
+    assert room is not None
+    return tuple(room.own_alias if each == peer.id else room.alias_of(each) for each in sorted(members))
+
+
+def _keys(village: Village, part: list[Villager]) -> Iterator[str]:
+    """5: everybody has the key that everybody whom it hears seals with."""
+    for peer in part:
+        for other in part:
+            if other is peer or not joined(village, peer, other):
+                continue
+            sealed = other.seen(out.SendKeyChanged)[-1][1]
+            assert isinstance(sealed, out.SendKeyChanged)
+            if (sealed.ssrc, sealed.key_id, sealed.base_key) not in _keys_of(peer, other.id):
+                yield f"5: {peer.name} cannot open what {other.name} says"
+
+
+def _keys_of(peer: Villager, sender: PeerId) -> set[tuple[int, int, bytes]]:
+    """The keys that the call would hold: all that came since that member last came in."""
+    keys: set[tuple[int, int, bytes]] = set()
+    for _, event in peer.events:
+        if isinstance(event, out.MemberLeft) and event.peer == sender:
+            keys = set()
+        elif isinstance(event, out.KeyReceived) and event.peer == sender:
+            keys.add((event.ssrc, event.key_id, event.base_key))
+    return keys
+
+
+def overloaded(village: Village, over_s: int = 5) -> list[str]:
+    """6: who sent and received more than the bound, averaged over a few seconds."""
+    spans: Counter[tuple[str, int]] = Counter()
+    for (name, second), count in village.load.items():
+        spans[name, second // over_s] += count
+    worst = max(spans.items(), key=lambda item: item[1], default=None)
+    if worst is None or worst[1] <= MESSAGES_PER_S_MAX * over_s:
+        return []
+    return [f"6: {worst[0][0]} sent and received {worst[1] / over_s:.0f} messages a second"]

@@ -1,0 +1,83 @@
+"""A member that lies: it claims everything, forges lists, repeats what others said, hands over what is not its own."""
+
+from __future__ import annotations
+
+import random
+
+from meshchat.peers.messages import (
+    BEAT_MS_MAX,
+    Beat,
+    Claim,
+    Entry,
+    Handover,
+    Heard,
+    Mark,
+    Message,
+    Neighbour,
+    Neighbours,
+    Roster,
+    Sighting,
+    Sightings,
+    Tell,
+    Want,
+)
+from meshchat.peers.roster import signed_part
+from meshchat.units import PeerId, RoomId, Seconds
+from tests.simulation import Village
+from tests.villager import SealingWax, Villager
+
+PAUSE_S: Seconds = 0.3
+"""Between two lies to one member."""
+
+
+class Liar:
+    """Turns a peer into a liar, from now until `stop`."""
+
+    def __init__(self, village: Village, name: str) -> None:
+        self._village = village
+        self._peer: Villager = village.peers[name]
+        self._peer.honest = False
+        self._rng: random.Random = village.rng
+        self._heard: list[Message] = []
+        self._over = False
+        self._next()
+
+    def stop(self) -> None:
+        """It goes, and its lies with it."""
+        self._over = True
+        self._village.crash(self._peer.name)
+
+    def _next(self) -> None:
+        if self._over or not self._peer.alive:
+            return
+        for link in list(self._peer.node.links.values()):
+            if link.admitted:
+                self._village.inject(self._peer.name, link.peer, self._lie(link.peer))
+        self._village.after(self._rng.uniform(0.1, 2) * PAUSE_S, self._next)
+
+    def _lie(self, to: PeerId) -> Message:
+        room = self._peer.node.room
+        assert room is not None
+        others = [peer.id for peer in self._village.peers.values()]
+        victim = self._rng.choice(others)
+        epoch = self._rng.choice([0, 1, 2, 5, 1000, 1 << 30, (1 << 53) - 1])
+        mine, theirs = Claim(epoch, 0, self._peer.id, 0), Claim(epoch, 0, victim, 0)
+        entries = tuple(Entry(each, 1, "zed", ()) for each in self._rng.sample(others, min(2, len(others))))
+        ghost = Entry(f"{self._rng.randrange(1 << 64):064x}", 3, "ghost", ("10.9.9.9:1",))
+        own = Roster(mine, self._rng.randrange(1, 1 << 30), (*entries, ghost))
+        signed = Roster(mine, own.version, own.entries, SealingWax(self._peer.id).sign(signed_part(room.id, own)))
+        told: list[Message] = [
+            Beat(1, 0, 0, mine, True, Mark(1 << 30, "0" * 16), BEAT_MS_MAX),
+            Beat(1, 0, 0, theirs, True, Mark(1 << 30, "f" * 16), 1),
+            Roster(theirs, 9, entries, b"forged"),
+            signed,
+            Handover(Claim(epoch, 0, victim)),
+            Handover(mine),
+            Tell(1 << 50, (Heard(victim, 0), Heard(to, 0))),
+            Sightings((Sighting(ghost, 0, 0), Sighting(entries[0], 0, 0))),
+            Neighbours((Neighbour(victim, ("10.9.9.9:1",), RoomId(room.id), "lobby"),)),
+            Want(theirs),
+        ]
+        if room.chair.book.signed:
+            self._heard.append(room.chair.book.signed)
+        return self._rng.choice(told + self._heard[-20:])
