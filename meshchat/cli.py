@@ -31,6 +31,8 @@ INTERRUPTED = 130
 DEMO_SECONDS = 10.0
 """How long the demonstration talks when it is not told."""
 
+DEMO_SECONDS_MAX = 3600.0
+
 HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "verbosity")]
 """Options that mean something only to the daemon that they start."""
 
@@ -196,17 +198,17 @@ def _set_up_logging(settings: config.Config) -> None:
 
 
 def _gain(text: str) -> float:
-    gain = float(text)
-    if not 0.0 <= gain <= control.GAIN_MAX:
-        raise ValueError(text)
-    return gain
+    with contextlib.suppress(ValueError):
+        if 0.0 <= (gain := float(text)) <= control.GAIN_MAX:
+            return gain
+    raise argparse.ArgumentTypeError(f"must be a factor from 0 to {control.GAIN_MAX:g}, not {text!r}")
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0.0 < seconds < 3600.0:
-        raise ValueError(text)
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0.0 < (seconds := float(text)) < DEMO_SECONDS_MAX:
+            return seconds
+    raise argparse.ArgumentTypeError(f"must be a number of seconds under {DEMO_SECONDS_MAX:g}, not {text!r}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -84,11 +84,13 @@ class Village:
         self._wake(peer)
         return peer
 
-    def enter(self, names: Iterable[str], room: str = "lobby", *, introduce: bool = True) -> None:
+    def enter(
+        self, names: Iterable[str], room: str = "lobby", *, introduce: bool = True, secret: bytes | None = None
+    ) -> None:
         """Each of the named peers enters a room, and mDNS tells it unless it is not to `introduce` them."""
         for name in names:
             peer = self.peers[name]
-            peer.node.enter(open_room(room), room, self._clock(peer))
+            peer.node.enter(open_room(room), room, self._clock(peer), secret)
             self._settle(peer)
             for other in list(self.peers.values()) if introduce else ():
                 self._introduce(peer, other)

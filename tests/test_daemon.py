@@ -55,7 +55,7 @@ QUIET = ("--mic", "silence", "--speaker", "null")
 LOST_S_MAX = 5.0
 """A crashed member is gone from every roster by then."""
 
-AT_ONCE_S = 1.0
+AT_ONCE_S = 1.5
 """A goodbye is noticed by then, however busy the machine is."""
 
 FIRST_SOUND_S_MAX = 1.0

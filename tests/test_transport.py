@@ -22,7 +22,7 @@ from meshchat.peers.room import open_room
 from meshchat.transport.connection import ONE_STREAM
 from meshchat.transport.mutual import ALPN
 from meshchat.transport.port import Port
-from meshchat.units import Address, PeerId
+from meshchat.units import Address, PeerId, Seconds
 
 LOOPBACK = (LocalAddress("127.0.0.1", "lo", 1),)
 
@@ -153,7 +153,12 @@ async def test_a_peer_that_shuts_our_stream_is_sent_off_and_disturbs_nobody(born
     connection.flush(asyncio.get_running_loop().time())
     ended: list[str] = []
     link_down = ann.mesh.node.link_down
-    ann.mesh.node.link_down = lambda peer, why, now: (ended.append(why), link_down(peer, why, now))[1]  # type: ignore[method-assign]
+
+    def noted(peer: PeerId, reason: str, now: Seconds) -> None:
+        ended.append(reason)
+        link_down(peer, reason, now)
+
+    ann.mesh.node.link_down = noted  # type: ignore[method-assign]
     await until(lambda: ended == [ONE_STREAM])
     ann.mesh.rename("anna")
     await until(lambda: "anna" in bob.aliases)

@@ -90,8 +90,8 @@ class Outgoing:
             return
         timestamp = stream.timestamp
         stream.timestamp = (timestamp + len(samples)) & 0xFFFF_FFFF
-        # What is silent to the last bit is not even coded: Opus would send a packet of it every 0.2 s, after each of which
-        # every listener guesses for 120 ms how it goes on. That was most of the work of a room in which few speak.
+        # What is silent to the last bit is not even coded: Opus would send a packet of it every 0.2 s, after each of
+        # which every listener guesses for 120 ms how it goes on. That was most of the work of a room with few speakers.
         packet = b"" if self.muted or self._meter.at_rest else self._encode(samples)
         if not packet:
             self._gap = True

@@ -239,7 +239,23 @@ class Neighbours(Struct, frozen=True, tag_field="type", tag="neighbours", forbid
     peers: Annotated[tuple[Neighbour, ...], Meta(max_length=MEMBERS_MAX)]
 
 
-Message: TypeAlias = Hello | Moved | Beat | Roster | Want | Handover | Ask | Tell | Sightings | Key | Neighbours
+class Knock(Struct, frozen=True, tag_field="type", tag="knock", forbid_unknown_fields=True):
+    """The sender is in a locked room, and asks the receiver to show that it knows the room's secret."""
+
+    room: Hex32
+    challenge: Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+
+class Proven(Struct, frozen=True, tag_field="type", tag="proven", forbid_unknown_fields=True):
+    """The answer to a knock (`locks/proof.py`)."""
+
+    room: Hex32
+    answer: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+Message: TypeAlias = (
+    Hello | Moved | Beat | Roster | Want | Handover | Ask | Tell | Sightings | Key | Neighbours | Knock | Proven
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)

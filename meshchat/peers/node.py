@@ -15,20 +15,15 @@ from meshchat.peers.links import MISSES, Link
 from meshchat.peers.members import Member, members
 from meshchat.peers.messages import (
     PROTOCOL,
-    Ask,
     Beat,
     Claim,
-    Handover,
     Hello,
-    Key,
+    Knock,
     Message,
     Moved,
     Neighbours,
     Presence,
-    Roster,
-    Sightings,
-    Tell,
-    Want,
+    Proven,
 )
 from meshchat.peers.pulse import Pulse
 from meshchat.peers.room import Room
@@ -36,7 +31,7 @@ from meshchat.peers.watch import LATE_S
 from meshchat.units import Address, PeerId, RoomId, Seconds, parse_address, safe_text
 
 LINKS_MAX = 256
-"""Most links at once: a full room and as many strangers again; a further one is closed at once."""
+"""Most links at once: a full room and as many strangers again. For a further one the oldest stranger goes."""
 
 GREETING_S: Seconds = 3.0
 """How long a link may stay without a hello."""
@@ -113,15 +108,18 @@ class Node:
         """Where we can be reached, as told in greetings from now on."""
         self._circle.addresses = addresses
 
-    def enter(self, room: RoomId, name: str, now: Seconds) -> None:
-        """Goes into a room, out of the one that we are in. Raises `Refused` if we are there already."""
+    def enter(self, room: RoomId, name: str, now: Seconds, secret: bytes | None = None) -> None:
+        """Goes into a room, out of the one that we are in; into a locked one with its `secret`.
+
+        Raises `Refused` if we are there already.
+        """
         if self.room and self.room.id == room:
             raise Refused(f"room already joined: {name}")
         if self.room:
             self.leave(now)
         self._circle.now = now
         self.directory.changed = True
-        self.room = Room(self._circle, room, name, self._draw, now)
+        self.room = Room(self._circle, room, name, self._draw, now, secret)
         self._tell_presence()
         self.room.open(now)
 
@@ -167,14 +165,14 @@ class Node:
     def link_up(self, peer: PeerId, address: Address, seed: Address | None, now: Seconds) -> None:
         """A link to a peer that proved its id came up; `seed` is the `--peer` address that it answers."""
         self._circle.now = now
-        if len(self.links) >= LINKS_MAX:
+        if len(self.links) >= LINKS_MAX and not self._make_room():
             self._circle.wishes.append(out.Drop(peer, "too many links"))
             return
         keep = seed is not None
         self.links[peer] = Link(peer, address, up_at=now, heard_at=now, seed=seed, keep=keep)
         every_ms = int(self._circle.every * 1000)
         self._circle.send(
-            peer, Hello(PROTOCOL, self._circle.addresses, keep, self._presence(), self._followed(), every_ms)
+            peer, Hello(PROTOCOL, self._circle.addresses, keep, *self._shown_to(self.links[peer]), every_ms)
         )
         self._pulse.start(self.links[peer])
 
@@ -187,6 +185,8 @@ class Node:
         if reason in GOODBYES:
             self.directory.parted(peer)
         self.directory.lost(peer, link.seed, now)
+        if self.room:
+            self.room.gate.forget(peer)
         if self.room and link.admitted:
             self.room.depart(link, reason, goodbye=reason in GOODBYES)
 
@@ -209,8 +209,10 @@ class Node:
                 self._neighbours_came(message, now)
             case Beat():
                 link.heard_beat(message, now)
+            case Knock() | Proven() if self.room and self.room.gate.heard(link, message):
+                self._circle.send(peer, Moved(*self._shown_to(link)))
         if self.room and link.admitted:
-            self._received_in_room(self.room, link, message)
+            self.room.received(link, message)
         self._drop_marked()
 
     def heard(self, peer: PeerId, at: Seconds) -> None:
@@ -251,11 +253,11 @@ class Node:
         """Everybody in the room, ourselves first, then in order of admission."""
         return members(self._circle, self.room) if self.room else iter(())
 
-    def _presence(self) -> Presence | None:
-        return self.room.presence() if self.room else None
-
-    def _followed(self) -> Claim | None:
-        return self.room.election.followed if self.room else None
+    def _shown_to(self, link: Link) -> tuple[Presence | None, Claim | None]:
+        """Who we are in our room, as far as that peer may know."""
+        if self.room is None or not self.room.gate.trusts(link):
+            return None, None
+        return self.room.presence(), self.room.election.followed
 
     def _greeted(self, link: Link, hello: Hello, now: Seconds) -> None:
         if hello.protocol != PROTOCOL:
@@ -263,13 +265,15 @@ class Node:
         link.greeted, link.addresses, link.every = True, hello.addresses, hello.every_ms / 1000
         link.keep = link.keep or hello.keep
         self._moved(link, hello.presence, hello.claim, now)
-        if self.room and not link.admitted:
-            self.room.tell_neighbours(link, self.room.linked())
+        if self.room:
+            self.room.gate.greet(link)
+            if not link.admitted and self.room.gate.trusts(link):
+                self.room.tell_neighbours(link, self.room.linked())
 
     def _moved(self, link: Link, presence: Presence | None, claim: Claim | None, now: Seconds) -> None:
         room = self.room
         was_here, before = link.admitted, link.presence
-        is_here = room is not None and presence is not None and presence.room == room.id
+        is_here = presence is not None and room is not None and presence.room == room.id and room.gate.trusts(link)
         if room and was_here and not is_here:
             self.directory.parted(link.peer)
             room.depart(link, "left", goodbye=True)
@@ -280,25 +284,6 @@ class Node:
         elif room and is_here and before != presence:
             room.chair.list(link)
             self._circle.wishes.append(out.MemberChanged(link.peer))
-
-    def _received_in_room(self, room: Room, link: Link, message: Message) -> None:
-        match message:
-            case Beat() | Moved():
-                room.chair.hear(link)
-            case Ask():
-                room.watch.answer(link, message)
-            case Tell():
-                room.tell_came(message)
-            case Roster():
-                room.roster_came(link, message)
-            case Want():
-                room.chair.want_came(link, message)
-            case Handover():
-                room.chair.handover_came(link, message)
-            case Sightings():
-                room.sightings_came(message)
-            case Key():
-                room.key_came(link, message)
 
     def _heard(self, link: Link, at: Seconds) -> None:
         link.heard_at = at
@@ -351,9 +336,8 @@ class Node:
             self._circle.wishes.append(out.MemberChanged(self.me))
 
     def _tell_presence(self) -> None:
-        moved = Moved(self._presence(), self._followed())
-        for peer in self.links:
-            self._circle.send(peer, moved)
+        for link in self.links.values():
+            self._circle.send(link.peer, Moved(*self._shown_to(link)))
 
     def _drop_silent(self, now: Seconds) -> None:
         for link in list(self.links.values()):
@@ -369,6 +353,13 @@ class Node:
         if peer in self.links:
             self._circle.wishes.append(out.Drop(peer, reason))
             self.link_down(peer, reason, self._circle.now)
+
+    def _make_room(self) -> bool:
+        """Closes the oldest link that is of no use to us, so that strangers cannot keep members out."""
+        strangers = [link for link in self.links.values() if not link.admitted and link.seed is None]
+        if strangers:
+            self._drop(min(strangers, key=lambda link: link.up_at).peer, "too many links")
+        return bool(strangers)
 
     def _why_drop(self, link: Link, now: Seconds) -> str | None:
         age = now - link.up_at

@@ -15,6 +15,7 @@ from meshchat.peers import effects as out
 from meshchat.peers.chair import Chair
 from meshchat.peers.circle import Circle, told_addresses
 from meshchat.peers.directory import RoomHint
+from meshchat.peers.gate import Gate
 from meshchat.peers.keyring import Keyring
 from meshchat.peers.links import Link
 from meshchat.peers.liveness import Action
@@ -22,8 +23,13 @@ from meshchat.peers.messages import (
     HOPS_MAX,
     MEMBERS_MAX,
     SIGHTINGS_MAX,
+    Ask,
+    Beat,
     Entry,
+    Handover,
     Key,
+    Message,
+    Moved,
     Neighbour,
     Neighbours,
     Presence,
@@ -31,6 +37,7 @@ from meshchat.peers.messages import (
     Sighting,
     Sightings,
     Tell,
+    Want,
 )
 from meshchat.peers.roster import is_form_of
 from meshchat.units import PeerId, RoomId, Seconds, parse_address, safe_text, short
@@ -58,12 +65,22 @@ def open_room(name: str) -> RoomId:
 class Room:
     """One stay in one room."""
 
-    def __init__(self, circle: Circle, room: RoomId, name: str, draw: Callable[[int], bytes], now: Seconds) -> None:
+    def __init__(
+        self,
+        circle: Circle,
+        room: RoomId,
+        name: str,
+        draw: Callable[[int], bytes],
+        now: Seconds,
+        secret: bytes | None = None,
+    ) -> None:
+        """`secret` is a locked room's, 16 bytes; None for an open room."""
         self.id = room
         self.name = name
         self.chair = Chair(circle, room, self.linked)
         self.election = self.chair.election
         self.watch = self.chair.watch
+        self.gate = Gate(circle, room, secret, draw)
         self._circle = circle
         self._keyring = Keyring(draw, now)
         self._rotate_at: Seconds | None = None
@@ -74,8 +91,10 @@ class Room:
         circle.wishes += [out.RoomEntered(room, name), self._key_in_use()]
 
     def open(self, now: Seconds) -> None:
-        """Meets whoever is here already; they have been told that we came."""
-        here = [link for link in self._circle.links.values() if link.in_room(self.id)]
+        """Meets whoever is here already; they have been told that we came, or are asked for the secret first."""
+        for link in self._circle.links.values():
+            self.gate.greet(link)
+        here = [link for link in self._circle.links.values() if link.in_room(self.id) and self.gate.trusts(link)]
         known = set(self._circle.directory.in_room(self.id)) | {link.peer for link in here}
         self.election.enter(now, known=len(known))
         for link in here:
@@ -163,6 +182,26 @@ class Room:
             self._circle.wishes.append(out.MemberChanged(peer))
         elif action is Action.LOSE:
             self._lost(peer, reason)
+
+    def received(self, link: Link, message: Message) -> None:
+        """A member said something that concerns the room."""
+        match message:
+            case Beat() | Moved():
+                self.chair.hear(link)
+            case Ask():
+                self.watch.answer(link, message)
+            case Tell():
+                self.tell_came(message)
+            case Roster():
+                self.roster_came(link, message)
+            case Want():
+                self.chair.want_came(link, message)
+            case Handover():
+                self.chair.handover_came(link, message)
+            case Sightings():
+                self.sightings_came(message)
+            case Key():
+                self.key_came(link, message)
 
     def roster_came(self, link: Link, roster: Roster) -> None:
         """The coordinator's list: names to show, peers to call, members that we are not linked with."""
