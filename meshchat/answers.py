@@ -10,7 +10,7 @@ from meshchat.call import Call
 from meshchat.config import Config
 from meshchat.control import MemberStatus, RoomStatus, RoomSummary, Status
 from meshchat.errors import UsageError
-from meshchat.lobby import rooms_around
+from meshchat.lobby import RoomAround, rooms_around
 from meshchat.mesh import Mesh
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.members import Member
@@ -68,7 +68,8 @@ class Answers:
         for link in node.links.values():
             if link.presence:
                 hints[link.peer] = (RoomHint(RoomId(link.presence.room), safe_text(link.presence.name)),)
-        own = (node.room.id, node.room.name, 1 + len(node.room.members())) if node.room else None
+        room = node.room
+        own = RoomAround(room.id, room.name, room.gate.locked, 1 + len(room.members()), True) if room else None
         return tuple(
             RoomSummary(id=each.room, name=each.name, locked=each.locked, members=each.members, joined=each.joined)
             for each in rooms_around(hints, own)

@@ -22,6 +22,7 @@ import msgspec
 
 from meshchat import __version__, config, control
 from meshchat.errors import MeshchatError, UsageError
+from meshchat.locks import invite, qr
 from meshchat.remote.show import answer_text, event_text
 from meshchat.units import safe_text
 
@@ -37,12 +38,13 @@ HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "
 """Options that mean something only to the daemon that they start."""
 
 WORDS = (
-    "rooms", "create", "join", "leave", "members", "alias", "mute", "unmute", "deafen", "undeafen", "volume",
+    "rooms", "create", "join", "invite", "leave", "members", "alias", "mute", "unmute", "deafen", "undeafen", "volume",
     "status", "events", "stop", "demo",
 )  # fmt: skip
 
 ABOUT = {
     "rooms": "list the rooms around", "create": "open a room and enter it", "join": "enter a room",
+    "invite": "show the link that lets others into this locked room",
     "leave": "go out of the room", "members": "list who is in the room", "alias": "change the name others are shown",
     "mute": "send no sound", "unmute": "send sound again", "deafen": "play no sound", "undeafen": "play sound again",
     "volume": "play one member louder or softer (1 is as sent)", "status": "tell how everything stands",
@@ -103,6 +105,19 @@ async def _ask(profile: Path, words: argparse.Namespace) -> None:
     text = _json(answer) if words.json else answer_text(answer)
     if text:
         print(text)
+    if isinstance(answer, control.Invited) and not words.json:
+        _draw_code(answer.link)
+
+
+def _draw_code(link: str) -> None:
+    """The link as a QR code on a terminal that has the room for it; narration, so not on stdout."""
+    if not sys.stderr.isatty():
+        return
+    code, size = qr.qr(link), os.get_terminal_size(sys.stderr.fileno())
+    if code.fits(size.columns, size.lines):
+        print(code.text, file=sys.stderr)
+    else:
+        print(f"(the QR code needs {code.columns} columns and {code.rows + 1} lines)", file=sys.stderr)
 
 
 async def _watch(profile: Path, as_json: bool) -> None:
@@ -147,14 +162,16 @@ def _noticing_a_closed_pipe() -> Iterator[None]:
 
 def _command(words: argparse.Namespace) -> control.Command:
     """The command that the words spell."""
-    named: dict[str, Callable[[str], control.Command]] = {
-        "create": control.Create, "join": control.Join, "alias": control.Alias,
-    }  # fmt: skip
+    named: dict[str, Callable[[str], control.Command]] = {"join": control.Join, "alias": control.Alias}
     plain: dict[str, Callable[[], control.Command]] = {
-        "rooms": control.Rooms, "leave": control.Leave, "members": control.Members, "mute": control.Mute,
-        "unmute": control.Unmute, "deafen": control.Deafen, "undeafen": control.Undeafen,
+        "rooms": control.Rooms, "invite": control.Invite, "leave": control.Leave, "members": control.Members,
+        "mute": control.Mute, "unmute": control.Unmute, "deafen": control.Deafen, "undeafen": control.Undeafen,
         "status": control.GetStatus, "stop": control.Stop,
     }  # fmt: skip
+    if words.word == "create":
+        return control.Create(_name(words.name), words.locked, _name(words.shown_as) if words.shown_as else "")
+    if words.word == "join" and words.name.startswith(invite.SCHEME):
+        return control.Enter(words.name)
     if words.word == "volume":
         return control.Volume(words.member, words.gain)
     return named[words.word](_name(words.name)) if words.word in named else plain[words.word]()
@@ -240,7 +257,10 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
         parser.add_argument("--seconds", metavar="N", type=_seconds, default=DEMO_SECONDS, help="how long to talk")
         return
     if word in ("create", "join", "alias"):
-        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("name", metavar="NAME|LINK" if word == "join" else "NAME")
+    if word == "create":
+        parser.add_argument("--locked", action="store_true", help="only those with the invite link can come in")
+        parser.add_argument("--shown-as", metavar="NAME", help="what strangers see of a locked room; else no name")
     if word == "volume":
         parser.add_argument("member", metavar="MEMBER", help="an alias, or the first digits of an id")
         parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")

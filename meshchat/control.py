@@ -11,7 +11,9 @@ from meshchat.remote.commands import (
     Command,
     Create,
     Deafen,
+    Enter,
     GetStatus,
+    Invite,
     Join,
     Leave,
     Members,
@@ -41,7 +43,17 @@ from meshchat.remote.events import (
 )
 from meshchat.remote.protocol import LINE_BYTES_MAX, PROTOCOL, Door, Failure, Greeting, Reply, Token
 from meshchat.remote.server import CLIENTS_MAX, ControlServer
-from meshchat.remote.state import Answer, Done, MemberList, MemberStatus, RoomList, RoomStatus, RoomSummary, Status
+from meshchat.remote.state import (
+    Answer,
+    Done,
+    Invited,
+    MemberList,
+    MemberStatus,
+    RoomList,
+    RoomStatus,
+    RoomSummary,
+    Status,
+)
 
 __all__ = [
     "CLIENTS_MAX",
@@ -58,10 +70,13 @@ __all__ = [
     "Deafen",
     "Done",
     "Door",
+    "Enter",
     "Event",
     "Failure",
     "GetStatus",
     "Greeting",
+    "Invite",
+    "Invited",
     "Join",
     "Leave",
     "Levels",

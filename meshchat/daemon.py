@@ -21,8 +21,9 @@ from meshchat import control, host, interfaces
 from meshchat.answers import Answers
 from meshchat.call import REPORT_S, Call
 from meshchat.config import Config
-from meshchat.discovery import Discovery, PeerForgotten, PeerFound, RoomNotice
-from meshchat.errors import NetworkError, Refused, UsageError
+from meshchat.discovery import Discovery, PeerForgotten, PeerFound
+from meshchat.entrance import Entrance, cleaned
+from meshchat.errors import NetworkError, Refused
 from meshchat.identity import ProfileLock, load_identity
 from meshchat.mesh import Mesh
 from meshchat.peers import effects
@@ -48,9 +49,6 @@ SWITCH_S: Seconds = 0.001
 """How long one thread may keep the interpreter while another waits: a handshake must not hold a frame for the 5 ms
 that Python would let it."""
 
-SETTLE_S: Seconds = 1.5
-"""How long after the start `join` and `create` wait for word of a room before they say that there is none."""
-
 
 class Daemon:
     """One peer at work."""
@@ -66,6 +64,7 @@ class Daemon:
         )
         self.call = Call(config, self.mesh.send_media, self._notify_from_thread)
         self.answers = Answers(config, self.mesh, self.call, self._started_at)
+        self.entrance = Entrance(self.mesh, self.answers, self._identity.private_key, self._started_at)
         self.control = control.ControlServer(config.profile, self._handle, self._snapshot)
         self.discovery: Discovery | None = None
         self._addresses: tuple[interfaces.LocalAddress, ...] = ()
@@ -279,12 +278,23 @@ class Daemon:
             case control.Members():
                 self._must_be_in_room()
                 return control.MemberList(self.answers.members())
-            case control.Create() | control.Join():
-                await self._go(command)
+            case control.Invite():
+                return control.Invited(self.entrance.link())
+            case control.Create():
+                return await self._create(command)
+        await self._obey(command)
+        return control.Done()
+
+    async def _obey(self, command: control.Command) -> None:
+        match command:
+            case control.Join(name=name):
+                await self.entrance.join(cleaned(name))
+            case control.Enter(link=link):
+                self.entrance.join_by_link(link)
             case control.Leave():
                 self.mesh.leave()
             case control.Alias(name=name):
-                self.mesh.rename(_cleaned(name))
+                self.mesh.rename(cleaned(name))
                 self._tell_self()
             case control.Volume(member=member, gain=gain):
                 self._must_be_in_room()
@@ -293,29 +303,12 @@ class Daemon:
                 self._loop.call_later(METER_S, self.stop)  # after the answer
             case _:
                 self._set_silence(command)
+
+    async def _create(self, command: control.Create) -> control.Answer:
+        if command.locked:
+            return control.Invited(self.entrance.create_locked(cleaned(command.name), safe_text(command.shown)))
+        await self.entrance.create(cleaned(command.name))
         return control.Done()
-
-    async def _go(self, command: control.Create | control.Join) -> None:
-        name = _cleaned(command.name)
-        room = open_room(name)
-        joined = self.mesh.node.room
-        if joined and joined.id == room:
-            raise Refused(f"room already joined: {name}")
-        there = await self._is_there(room)
-        if there and isinstance(command, control.Create):
-            raise Refused(f"room already exists: {name}")
-        if not there and isinstance(command, control.Join):
-            raise Refused(f"room not found: {name}")
-        self.mesh.enter(room, name)
-
-    async def _is_there(self, room: str) -> bool:
-        """Whether the room is around; right after the start, waits until word of it could have come."""
-        while True:
-            if any(each.id == room for each in self.answers.rooms()):
-                return True
-            if time.monotonic() - self._started_at > SETTLE_S:
-                return False
-            await asyncio.sleep(METER_S)
 
     def _set_silence(self, command: control.Command) -> None:
         node = self.mesh.node
@@ -355,9 +348,7 @@ class Daemon:
     def _announce(self) -> None:
         if self.discovery is None:
             return
-        room = self.mesh.node.room
-        notices = [RoomNotice(room.id, room.name, False, 1 + len(room.members()))] if room else []
-        self.discovery.announce(notices)
+        self.discovery.announce(self.entrance.notices())
 
 
 def run(config: Config) -> int:
@@ -386,10 +377,3 @@ async def _every(period_s: Seconds, act: Callable[[], Awaitable[None]]) -> None:
     while True:
         await asyncio.sleep(period_s)
         await act()
-
-
-def _cleaned(name: str) -> str:
-    cleaned = safe_text(name)
-    if not cleaned:
-        raise UsageError("a name needs at least one character that can be shown")
-    return cleaned

@@ -29,10 +29,8 @@ class RoomAround:
     joined: bool
 
 
-def rooms_around(
-    hints: Mapping[PeerId, Iterable[RoomHint]], own: tuple[RoomId, str, int] | None
-) -> tuple[RoomAround, ...]:
-    """Every room of the peers in `hints`, and our own (`own`: id, name, members) first, the rest by name."""
+def rooms_around(hints: Mapping[PeerId, Iterable[RoomHint]], own: RoomAround | None) -> tuple[RoomAround, ...]:
+    """Every room of the peers in `hints`, and our own (`own`) first, the rest by name."""
     told: dict[RoomId, list[RoomHint]] = defaultdict(list)
     for rooms in hints.values():
         for hint in rooms:
@@ -40,11 +38,10 @@ def rooms_around(
     around = [
         RoomAround(room, said[0].name, said[0].locked, _count(said), False)
         for room, said in told.items()
-        if own is None or room != own[0]
+        if own is None or room != own.room
     ]
     around.sort(key=lambda each: (each.name.casefold(), each.room))
-    ours = [RoomAround(own[0], own[1], False, own[2], True)] if own else []
-    return tuple((ours + around)[:ROOMS_MAX])
+    return tuple(([own] if own else []) + around)[:ROOMS_MAX]
 
 
 def _count(said: list[RoomHint]) -> int:

@@ -98,9 +98,9 @@ class Mesh:
         """Where this peer can be reached."""
         return tuple(Address(host, self.port.number) for host in self.port.hosts)
 
-    def enter(self, room: RoomId, name: str) -> None:
-        """Goes into a room; `Refused` if we are in it."""
-        self.node.enter(room, name, self._now())
+    def enter(self, room: RoomId, name: str, secret: bytes | None = None) -> None:
+        """Goes into a room, a locked one with its `secret`; `Refused` if we are in it."""
+        self.node.enter(room, name, self._now(), secret)
         self.pump()
 
     def leave(self) -> None:

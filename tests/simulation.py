@@ -169,6 +169,15 @@ class Village:
         for peer in list(self.peers.values()):
             self._tell_all(peer)
 
+    def mend(self, a: str, b: str) -> None:
+        """Packets pass again between these two."""
+        self._cut -= {(a, b), (b, a)}
+
+    @property
+    def cut_one_way(self) -> bool:
+        """Whether packets pass between some two in one direction only."""
+        return any((b, a) not in self._cut for a, b in self._cut)
+
     def passes(self, a: str, b: str) -> bool:
         """Whether packets pass from `a` to `b`."""
         return (a, b) not in self._cut
@@ -216,11 +225,10 @@ class Village:
         self._wake(to)
 
     def _tell_all(self, peer: Villager) -> None:
-        """mDNS tells those who do not know each other of each other: one was away when the other came."""
+        """mDNS tells how things are: somebody was away when something changed."""
         for other in list(self.peers.values()):
-            for known, to in ((other, peer), (peer, other)):
-                if known.id not in to.node.directory.hints():
-                    self._introduce(known, to)
+            self._introduce(other, peer)
+            self._introduce(peer, other)
 
     def _joined(self, a: Villager, b: Villager) -> bool:
         return (a.name, b.name) not in self._cut and (b.name, a.name) not in self._cut
@@ -303,7 +311,7 @@ class Village:
 
     def _repeat(self, sender: Villager, peer: Villager, number: int) -> None:
         key, held = (sender.id, peer.id, number), self._links.get((peer.id, sender.id))
-        if not peer.alive or held is None or held[0] != number:
+        if not (sender.alive and peer.alive) or held is None or held[0] != number:
             del self._stuck[key]
         elif (sender.name, peer.name) in self._cut or peer.asleep_since is not None:
             self._at(self.now + REPEAT_S, lambda: self._repeat(sender, peer, number))

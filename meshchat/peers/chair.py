@@ -12,16 +12,20 @@ from collections.abc import Callable
 from meshchat.errors import WireError
 from meshchat.peers import effects as out
 from meshchat.peers.circle import Circle, told_addresses
-from meshchat.peers.election import EPOCH_LEAP_MAX, Election
+from meshchat.peers.election import Election
 from meshchat.peers.links import Link
 from meshchat.peers.liveness import State
-from meshchat.peers.messages import MEMBERS_MAX, Claim, Entry, Handover, Mark, Roster, Want
+from meshchat.peers.messages import MEMBERS_MAX, Claim, Entry, Handover, Mark, Roster, Want, epoch_after
 from meshchat.peers.roster import RosterBook, is_ahead, signed_part
 from meshchat.peers.watch import Watch
 from meshchat.units import PeerId, RoomId, Seconds, safe_text, short
 
 PUBLISH_PAUSE_S: Seconds = 0.3
 """Between two rosters: a room of 100 that fills at once would otherwise be told 100 lists of 100 members each."""
+
+TURNS_MAX = 3
+"""How often one whose turn it is lets somebody before it go first who has not noticed yet that the coordinator is gone:
+members notice up to a beat and an answer apart."""
 
 WANT_PAUSE_S: Seconds = 0.5
 """Before the same roster is asked for again."""
@@ -42,6 +46,7 @@ class Chair:
         self._members = members
         self._publish_at: Seconds | None = None
         self._published_at: Seconds = 0.0
+        self._turns_left = 0
         self._wanted: Claim | None = None
         self._wanted_at: Seconds = 0.0
 
@@ -91,11 +96,13 @@ class Chair:
         claim = link.claim
         if claim and claim.leader == link.peer:
             self._hear_leader(link, claim)
-        elif claim and claim.leader == self._circle.me:
-            if claim != self.election.claim and self._is_plausible(claim):
-                self.election.hear(claim, link.peer, self._circle.now)
-        elif claim and link.hears_leader and link.roster:
-            self._hear_hint(link, claim, link.roster)
+        elif claim and claim.leader == self._circle.me and claim != self.election.claim:
+            self.election.hear(claim, link.peer, self._circle.now)
+        followed = self.election.followed
+        if claim and followed and followed.leader == link.peer and followed.outranks(claim):
+            self.lose_leader(deserted=True)  # it has restarted, or been replaced: what it claimed once is void
+        if claim and claim.leader != self._circle.me and link.hears_leader and link.roster:
+            self._compare(link, claim, link.roster)
         self._meet(link)
 
     def roster_came(self, link: Link, roster: Roster) -> bool:
@@ -112,8 +119,10 @@ class Chair:
         if not self._circle.notary.verify(PeerId(claim.leader), signed_part(self._room, roster), roster.proof):
             raise WireError("a roster that its coordinator did not sign")
         if not known:
+            if self._is_denied(claim):
+                return False
             vouched = link.peer == claim.leader or (link.hears_leader and link.claim == claim)
-            if not vouched or not self._is_plausible(claim) or not self.election.hear(claim, link.peer, now):
+            if not vouched or not self.election.hear(claim, link.peer, now):
                 return False
         self.book.accept(roster)
         if not known:
@@ -130,7 +139,7 @@ class Chair:
     def handover_came(self, link: Link, handover: Handover) -> None:
         """The coordinator goes and names the next: only it may, and only the next epoch."""
         followed, claim = self.election.followed, handover.claim
-        if followed is None or followed.leader != link.peer or claim.epoch != followed.epoch + 1:
+        if followed is None or followed.leader != link.peer or claim.epoch != epoch_after(followed.epoch):
             return
         if self.election.take_over(claim, self._circle.now):
             self._changed()
@@ -142,18 +151,25 @@ class Chair:
         if not self.election.leading or claim is None or not heard:
             return
         best = min(heard, key=self._rank_of)
-        told = Claim(claim.epoch + 1, self.book.order(best.peer), best.peer, self._rank_of(best)[0])
+        told = Claim(epoch_after(claim.epoch), self.book.order(best.peer), best.peer, self._rank_of(best)[0])
         for link in heard:
             self._circle.send(link.peer, Handover(told))
 
-    def lose_leader(self) -> None:
+    def lose_leader(self, *, deserted: bool = False) -> None:
         """The coordinator is gone: whoever is best placed follows it."""
+        self._turns_left = TURNS_MAX
         mine = self.rank(self._circle.me, self._circle.standing)
         alive = (State.ALIVE, State.UNREACHABLE)
         present = [record for record in self.watch.present() if record.state in alive]
         before = sum((self._rank_of(each.link) if each.link else self.rank(each.peer)) < mine for each in present)
-        self.election.lose_leader(before, self._circle.now)
+        self.election.lose_leader(before, self._circle.now, deserted=deserted)
         self._circle.wishes.append(out.CoordinatorChanged(None))
+
+    def check_leader(self) -> None:
+        """Gives up a coordinator whom nobody here knows, or knows any more."""
+        leader = self._leader()
+        if leader and not self._is_alive(leader) and self.watch.state(leader) is State.GONE:
+            self.lose_leader()
 
     def wake(self) -> None:
         """We were away: our claim may be outdated, so it is given up until we have listened."""
@@ -164,6 +180,10 @@ class Chair:
         """Claims and publishes when it is time."""
         alone = not self.watch.present()
         order, standing = self.book.order(self._circle.me), self._circle.standing
+        timer = self.election.timer
+        if timer is not None and now >= timer and self._turns_left and self._somebody_lags():
+            self._turns_left -= 1
+            self.election.give_way(now)
         if self.election.tick(order, now, standing=standing, alone=alone):
             self._changed()
         if self._publish_at is not None and now >= self._publish_at:
@@ -188,6 +208,15 @@ class Chair:
         claim = self.election.followed
         return PeerId(claim.leader) if claim else None
 
+    def _somebody_lags(self) -> bool:
+        """Whether a member that comes before us may not have noticed yet: it still follows the leader whom we lost,
+        or we have no link to it, so that its claim takes longer to us."""
+        lost, mine = self.election.claim, self.rank(self._circle.me, self._circle.standing)
+        following = (self._rank_of(link) < mine for link in self._members() if lost and link.claim == lost)
+        present = self.watch.present()
+        unlinked = (self.rank(each.peer) < mine for each in present if each.state is State.UNREACHABLE)
+        return any(following) or any(unlinked)
+
     def _is_alive(self, peer: PeerId) -> bool:
         return peer == self._circle.me or self.watch.state(peer) in (State.ALIVE, State.UNREACHABLE)
 
@@ -202,29 +231,20 @@ class Chair:
         signed = self.book.signed
         return self.book.mark if signed and signed.claim == claim else None
 
-    def _is_plausible(self, claim: Claim) -> bool:
-        """Whether that epoch can be: not far beyond what we know, or near what most members follow but its leader."""
-        if self.election.is_plausible(claim):
-            return True
-        links = [link for link in self._members() if link.peer != claim.leader]
-        near = [link for link in links if link.claim and abs(link.claim.epoch - claim.epoch) <= EPOCH_LEAP_MAX]
-        return 2 * len(near) > len(links)
-
     def _hear_leader(self, link: Link, claim: Claim) -> None:
-        """A member claims to coordinate. If that is less than what it claimed before, it has forgotten that."""
-        if not self._is_plausible(claim):
-            return
-        followed = self.election.followed
+        """A member claims to coordinate."""
         if self.election.hear(claim, link.peer, self._circle.now):
             self._changed()
-        elif followed and followed.leader == link.peer and followed.outranks(claim):
-            self.lose_leader()
 
-    def _hear_hint(self, link: Link, claim: Claim, mark: Mark) -> None:
-        """Somebody follows a better claim than we, or holds a newer list: it is asked for the signed list."""
-        followed = self.election.followed
-        better = claim.outranks(self.election.claim) and self._is_plausible(claim)
-        newer = claim == followed and is_ahead(mark, self._own_mark(claim))
+    def _is_denied(self, claim: Claim) -> bool:
+        """Whether its leader itself, whom we hear, says that it holds another claim or follows one."""
+        link = self._circle.links.get(PeerId(claim.leader))
+        return link is not None and link.admitted and link.claim is not None and link.claim != claim
+
+    def _compare(self, link: Link, claim: Claim, mark: Mark) -> None:
+        """Whoever follows a better claim than we, or holds a newer list, is asked for the signed list."""
+        better = claim.outranks(self.election.claim)
+        newer = claim == self.election.followed and is_ahead(mark, self._own_mark(claim))
         now = self._circle.now
         if (better or newer) and (claim != self._wanted or now - self._wanted_at >= WANT_PAUSE_S):
             self._wanted, self._wanted_at = claim, now

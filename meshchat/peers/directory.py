@@ -123,6 +123,14 @@ class Directory:
             known.rooms = (room,)
         known.roommate_until = now + ROOMMATE_S
 
+    def listed(self, peer: PeerId, now: Seconds) -> None:
+        """The coordinator lists it, and we have no link to it: it is called as often as one whom we met."""
+        known = self._known.get(peer)
+        if known:
+            known.roommate_until = now + ROOMMATE_S
+            if known.call_at > now + ROOMMATE_RETRY_S:
+                known.call_at, self.changed = now + ROOMMATE_RETRY_S, True
+
     def parted(self, peer: PeerId) -> None:
         """It left the room: no reason to call it more often than others."""
         known = self._known.get(peer)

@@ -1,7 +1,7 @@
 """Who coordinates the room: a stable leader, followed for as long as it lives.
 
 Intuition: in a conversation somebody keeps the list of guests. If she leaves, she hands it to somebody; if she drops
-dead, the one next in rank takes it; if two lists turn up, because two rooms became one, the one with the greater epoch
+dead, the one next in rank takes it; if two lists turn up, because two rooms became one, the one with the later epoch
 wins. Nobody takes the list from a host who is well, and while there is no host people just go on talking.
 
 The rule: a claim names an epoch and a leader. A member follows the best claim it has heard of (`Claim.outranks`).
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from meshchat.peers.messages import Claim
+from meshchat.peers.messages import Claim, epoch_after, is_later
 from meshchat.units import PeerId, Seconds
 
 SEEK_ALONE_S: Seconds = 0.5
@@ -31,12 +31,8 @@ TURN_S: Seconds = 0.3
 """Wait per rank before claiming: more than a claim needs to cross a bad Wi-Fi link once."""
 
 
-EPOCH_LEAP_MAX = 1 << 20
-"""A claim further ahead of all that we accepted is nonsense, unless most members follow it: a million changes of the
-coordinator take a month of nothing else. Without this bound one lie could use up all epochs that there are."""
-
-EPOCH_MAX = (1 << 53) - 1
-"""The last that a message can carry; nobody lives to see it."""
+CLAIM_PAUSE_S: Seconds = 1.0
+"""Before a coordinator claims anew because of what somebody says of it: a liar says that in every message."""
 
 COME_TO_S: Seconds = 1.0
 """How long a coordinator that was away (asleep, suspended) listens before it claims again."""
@@ -59,6 +55,7 @@ class Input(Enum):
     HEARD_BETTER = "heard a better claim"
     LEADER_LOST = "leader lost"
     LEADER_BACK = "leader back"
+    DESERTED = "leader follows another"
     WAIT_ENDED = "own wait ended"
     HANDED = "was handed the list"
     COMPANY = "no longer alone"
@@ -71,6 +68,7 @@ class Action(Enum):
 
     NOTHING = "-"
     WAIT = "wait for its turn"
+    RELEASE = "forget the claim, wait for its turn"
     ADOPT = "follow the claim"
     CLAIM = "claim the next epoch"
     LEAD = "claim what it was handed"
@@ -85,6 +83,7 @@ TABLE: dict[tuple[State, Input], tuple[Action, State]] = {
     (State.FOLLOWING, Input.HEARD_BETTER): (Action.ADOPT, State.FOLLOWING),
     (State.FOLLOWING, Input.HANDED): (Action.LEAD, State.LEADING),
     (State.FOLLOWING, Input.LEADER_LOST): (Action.WAIT, State.VACANT),
+    (State.FOLLOWING, Input.DESERTED): (Action.RELEASE, State.VACANT),
     (State.FOLLOWING, Input.LEFT): (Action.FORGET, State.OUTSIDE),
     (State.VACANT, Input.HEARD_BETTER): (Action.ADOPT, State.FOLLOWING),
     (State.VACANT, Input.LEADER_BACK): (Action.NOTHING, State.FOLLOWING),
@@ -110,7 +109,8 @@ class Election:
         self._wait_until: Seconds | None = None
         self._epoch_seen = 0
         self._epoch_used = 0
-        """The greatest that anybody follows in our name: that of a former life, if it is not in our claim."""
+        """What somebody follows in our name: the claim of a former life of ours, if it is not our present one."""
+        self._claimed_at: Seconds = 0.0
 
     @property
     def leading(self) -> bool:
@@ -140,9 +140,9 @@ class Election:
 
         A claim in our own name that we do not hold is from before a restart: its epoch is used up, no more.
         """
-        self._epoch_seen = max(self._epoch_seen, claim.epoch)
+        self._use_up(claim.epoch)
         if claim.leader == self.me:
-            self._epoch_used = max(self._epoch_used, claim.epoch)
+            self._epoch_used = claim.epoch
             return False
         if claim.outranks(self.claim):
             return self._feed(Input.HEARD_BETTER, now, claim=claim)
@@ -150,17 +150,19 @@ class Election:
             return self._feed(Input.LEADER_BACK, now)
         return False
 
-    def is_plausible(self, claim: Claim) -> bool:
-        """Whether its epoch could have been reached since the last that we accepted."""
-        return claim.epoch <= self._epoch_seen + EPOCH_LEAP_MAX
+    def lose_leader(self, rank: int, now: Seconds, *, deserted: bool = False) -> None:
+        """The leader is gone, or (`deserted`) is here and says that it leads no more; `rank` living members stand
+        before us."""
+        self._feed(Input.DESERTED if deserted else Input.LEADER_LOST, now, wait=rank * TURN_S)
 
-    def lose_leader(self, rank: int, now: Seconds) -> None:
-        """The leader is gone; `rank` living members stand before us."""
-        self._feed(Input.LEADER_LOST, now, wait=rank * TURN_S)
+    def give_way(self, now: Seconds) -> None:
+        """Somebody before us has not noticed yet that the leader is gone: it gets another turn."""
+        if self._wait_until is not None:
+            self._wait_until = now + TURN_S
 
     def take_over(self, claim: Claim, now: Seconds) -> bool:
         """The leader names `claim`, of the next epoch, as it goes; returns whether we follow it, or are it."""
-        self._epoch_seen = max(self._epoch_seen, claim.epoch)
+        self._use_up(claim.epoch)
         return self._feed(Input.HANDED if claim.leader == self.me else Input.HEARD_BETTER, now, claim=claim)
 
     def wake(self, now: Seconds) -> bool:
@@ -172,8 +174,10 @@ class Election:
 
         The same if somebody still follows an older self of ours, whose epoch is beyond the one that we claimed.
         """
-        outdated = self.leading and self.claim is not None and self.claim.epoch < max(1, self._epoch_used)
-        return outdated and self._feed(Input.COMPANY, now, claim=self._next(order, standing))
+        if self.claim is None or not self.leading:
+            return False
+        outdated = is_later(self._epoch_used, self.claim.epoch) and now - self._claimed_at >= CLAIM_PAUSE_S
+        return (outdated or self.claim.epoch == 0) and self._feed(Input.COMPANY, now, claim=self._next(order, standing))
 
     def tick(self, order: int, now: Seconds, *, standing: int = 0, alone: bool = False) -> bool:
         """Claims if our wait has ended, as member number `order`; returns whether it did."""
@@ -182,8 +186,12 @@ class Election:
         claim = Claim(0, order, self.me, standing) if alone else self._next(order, standing)
         return self._feed(Input.WAIT_ENDED, now, claim=claim)
 
+    def _use_up(self, epoch: int) -> None:
+        if is_later(epoch, self._epoch_seen):
+            self._epoch_seen = epoch
+
     def _next(self, order: int, standing: int) -> Claim:
-        self._epoch_seen = min(self._epoch_seen + 1, EPOCH_MAX)
+        self._epoch_seen = epoch_after(self._epoch_seen)
         return Claim(self._epoch_seen, order, self.me, standing)
 
     def _feed(self, what: Input, now: Seconds, *, claim: Claim | None = None, wait: Seconds = 0.0) -> bool:
@@ -193,9 +201,9 @@ class Election:
         if what is Input.ENTERED:
             self._epoch_seen = self._epoch_used = 0
         action, self.state = row
-        self._wait_until = now + wait if action is Action.WAIT else None
-        if action in (Action.ADOPT, Action.CLAIM, Action.LEAD, Action.FORGET):
-            self.claim = claim
+        self._wait_until = now + wait if action in (Action.WAIT, Action.RELEASE) else None
+        if action not in (Action.WAIT, Action.NOTHING):
+            self.claim, self._claimed_at = claim, now
         return True
 
 

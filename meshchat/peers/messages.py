@@ -51,6 +51,9 @@ SIGHTINGS_MAX = 8
 HOPS_MAX = 4
 """How far such news is handed on: as many people as stand between two ends of a badly cut network."""
 
+EPOCHS = 1 << 53
+"""Epochs are counted round; every number below this is exact in any language that reads JSON (RFC 8259 section 6)."""
+
 BEAT_MS_MAX = 1400
 """Longest interval that a member may promise between its beats, that of a full room, lest a liar be waited for."""
 
@@ -80,11 +83,23 @@ class Claim(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """How fit the leader is to coordinate, 0 best: its role, then its machine (`circle.standing`)."""
 
     def outranks(self, other: Claim | None) -> bool:
-        """A greater epoch wins; within one epoch the better standing, then the earlier admission, then the lower id."""
-        return other is None or self._rank() < other._rank()
+        """A later epoch wins; within one epoch the better standing, then the earlier admission, then the lower id."""
+        if other is None or self.epoch != other.epoch:
+            return other is None or is_later(self.epoch, other.epoch)
+        return (self.standing, self.order, self.leader) < (other.standing, other.order, other.leader)
 
-    def _rank(self) -> tuple[int, int, int, str]:
-        return (-self.epoch, self.standing, self.order, self.leader)
+
+def is_later(epoch: int, other: int) -> bool:
+    """Whether an epoch comes after another: they are counted round and compared as sequence numbers (RFC 1982).
+
+    So no lie about an epoch, however great, can use up those that come after it. 0 comes before all others.
+    """
+    return epoch != 0 and (other == 0 or 0 < (epoch - other) % EPOCHS < EPOCHS // 2)
+
+
+def epoch_after(epoch: int) -> int:
+    """The next epoch; never 0."""
+    return (epoch + 1) % EPOCHS or 1
 
 
 class Mark(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -317,7 +317,8 @@ class Node:
         self.directory.changed = False
 
     def _beat_on(self, link: Link, now: Seconds) -> None:
-        if self.room and link.admitted:
+        # Also to one that has not told yet where it is: a beat without a claim says that we have no coordinator.
+        if self.room and self.room.gate.trusts(link):
             self.room.chair.beat(link)
         else:
             self._circle.send(link.peer, link.beat(None, False, None, self._circle.every, now))

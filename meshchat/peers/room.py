@@ -191,7 +191,7 @@ class Room:
             case Ask():
                 self.watch.answer(link, message)
             case Tell():
-                self.tell_came(message)
+                self.tell_came(link, message)
             case Roster():
                 self.roster_came(link, message)
             case Want():
@@ -199,7 +199,7 @@ class Room:
             case Handover():
                 self.chair.handover_came(link, message)
             case Sightings():
-                self.sightings_came(message)
+                self.sightings_came(link, message)
             case Key():
                 self.key_came(link, message)
 
@@ -207,26 +207,26 @@ class Room:
         """The coordinator's list: names to show, peers to call, members that we are not linked with."""
         if not self.chair.roster_came(link, roster):
             return
-        now, entries = self._circle.now, self.chair.book.entries
+        now, entries, leader = self._circle.now, self.chair.book.entries, PeerId(roster.claim.leader)
+        self.lived(leader, self.watch.vouch(leader, now, link.peer))
         for peer in list(self.watch.records):
             if peer not in entries:
                 self.lived(peer, self.watch.unlist(peer))
+        self._circle.wishes.append(out.MemberChanged(self._circle.me))
+        self._believe_roster()
         for entry in roster.entries:
             peer = PeerId(entry.peer)
-            if peer == self._circle.me:
-                self._circle.wishes.append(out.MemberChanged(peer))
-                continue
-            self.lived(peer, self.watch.vouch(peer, now))
-            if peer not in self._circle.links:
+            if peer != self._circle.me and peer not in self._circle.links:
                 addresses = tuple(map(parse_address, entry.addresses))
                 self._circle.directory.learn(peer, addresses, (RoomHint(self.id, self.name),), now)
+                self._circle.directory.listed(peer, now)
 
-    def tell_came(self, tell: Tell) -> None:
+    def tell_came(self, link: Link, tell: Tell) -> None:
         """An answer about members that we did not hear."""
-        for peer, action in self.watch.told(tell):
+        for peer, action in self.watch.told(link, tell):
             self.lived(peer, action)
 
-    def sightings_came(self, message: Sightings) -> None:
+    def sightings_came(self, link: Link, message: Sightings) -> None:
         """News of members that are in no roster: listed if that is our duty, handed on if not."""
         for seen in message.seen:
             peer = PeerId(seen.entry.peer)
@@ -237,7 +237,7 @@ class Room:
             addresses = tuple(map(parse_address, seen.entry.addresses))
             self._circle.directory.learn(peer, addresses, (RoomHint(self.id, self.name),), self._circle.now)
             if self.election.leading:
-                self.lived(peer, self.watch.vouch(peer, self._circle.now - seen.ago_ms / 1000))
+                self.lived(peer, self.watch.vouch(peer, self._circle.now - seen.ago_ms / 1000, link.peer))
                 self.chair.list_unlinked(seen.entry)
 
     def key_came(self, link: Link, key: Key) -> None:
@@ -255,8 +255,10 @@ class Room:
 
     def tick(self, now: Seconds) -> None:
         """Does what is due in the room."""
-        for peer, action in self.watch.tick(now):
-            self.lived(peer, action)
+        claim = self.election.followed
+        leader = claim.leader if claim else None
+        for peer, action in sorted(self.watch.tick(now), key=lambda change: change[0] == leader):
+            self.lived(peer, action)  # the coordinator last: then it is known who is left to follow it
         if self._keyring.tick(now):
             self._circle.wishes.append(self._key_in_use())
         if (self._rotate_at is not None and now >= self._rotate_at) or self._keyring.is_old(now):
@@ -292,6 +294,8 @@ class Room:
     def _sight(self, now: Seconds) -> None:
         """Tells the neighbours of members that no roster lists, those we heard of included, some hops far."""
         self._sight_at = now + SIGHTING_S
+        self._believe_roster()
+        self.chair.check_leader()
         listed, followed = self.chair.book.entries, self.election.followed
         strangers = {link.peer: link for link in self.linked() if link.peer not in listed}
         self._unlisted = {peer: self._unlisted.get(peer, now) for peer in strangers}
@@ -309,6 +313,13 @@ class Room:
         if own and followed and followed.leader != self._circle.me:
             for link in self._toward(PeerId(followed.leader)):
                 self._circle.send(link.peer, Sightings(tuple(own[:SIGHTINGS_MAX])))
+
+    def _believe_roster(self) -> None:
+        """Counts in whom a living coordinator lists; one whom we found gone just now has to wait a moment."""
+        if not self.election.leading and self.chair.hears_leader():
+            for peer in self.chair.book.entries:
+                if peer != self._circle.me:
+                    self.lived(peer, self.watch.vouch(peer))
 
     def _toward(self, leader: PeerId) -> list[Link]:
         """The coordinator itself if we are linked with it, or else everybody whom we hear."""

@@ -29,8 +29,8 @@ ISOLATED_S: Seconds = 3.7
 """How long one that hears nobody waits before it takes the room for empty: an access point's hiccup is over by then,
 and a lone survivor still knows within 5 s."""
 
-DISTRUST_S: Seconds = 3.0
-"""For this long a member that went is not brought back by a roster alone: the coordinator may not know it yet."""
+DISTRUST_S: Seconds = 1.5
+"""For this long one whom we found gone is not brought back by a roster alone: the coordinator may not know it yet."""
 
 FRESH_BEATS = 2
 """Somebody whom others heard within so many of its beats is alive for certain."""
@@ -58,6 +58,8 @@ class Record:
     """When we heard it ourselves, on a link that is no more."""
     vouched_at: Seconds = -math.inf
     """When others heard it, by what they say."""
+    voucher: PeerId | None = None
+    """Who said so: whoever heard it once is the first to ask again."""
     asked_at: Seconds = math.inf
     ask_at: Seconds = -math.inf
     """When to ask next."""
@@ -118,20 +120,25 @@ class Watch:
         record.heard_at, record.link = record.own_evidence, None
         return self._feed(record, Input.GOODBYE if goodbye else Input.CLOSED)
 
-    def vouch(self, peer: PeerId, at: Seconds) -> Action:
-        """The coordinator, or somebody in touch with that member, says that it was there at that time."""
+    def vouch(self, peer: PeerId, at: Seconds = -math.inf, voucher: PeerId | None = None) -> Action:
+        """The coordinator lists that member, or `voucher`, who is in touch with it, says that it was there then.
+
+        A list is no evidence to be handed on: two who each believe the other would keep a dead one in it for ever.
+        """
         record = self.records.setdefault(peer, Record(peer))
         if record.state is not State.GONE or self._circle.now - record.gone_at < DISTRUST_S:
             return Action.NOTHING
-        record.vouched_at = max(record.vouched_at, at)
+        record.vouched_at, record.voucher = max(record.vouched_at, at), voucher
         return self._feed(record, Input.VOUCHED)
 
     def unlist(self, peer: PeerId) -> Action:
-        """The coordinator does not list that member (any more): it is gone, unless we are in touch with it."""
+        """The coordinator does not list that member (any more): it is gone, unless we hear it, or did just now."""
         record = self.records.get(peer)
-        if record is None or record.state is State.ALIVE or record.link is not None:
+        if record is None or record.state is not State.UNREACHABLE:
             return Action.NOTHING
-        return self._feed(record, Input.UNHEARD)
+        action = self._feed(record, Input.UNHEARD)
+        record.gone_at = -math.inf  # the coordinator said so, and may list it again at once
+        return action
 
     def heard(self, link: Link) -> Action:
         """A packet came on that member's link."""
@@ -151,7 +158,7 @@ class Watch:
         ]
         self._circle.send(link.peer, Tell(ask.stamp_ms, tuple(heard)))
 
-    def told(self, tell: Tell) -> list[tuple[PeerId, Action]]:
+    def told(self, link: Link, tell: Tell) -> list[tuple[PeerId, Action]]:
         """Takes in an answer. An age is counted from our question, which came before: it never makes news newer."""
         changes = []
         for each in tell.heard:
@@ -159,7 +166,8 @@ class Watch:
             if record is None or record.state not in (State.SUSPECT, State.UNREACHABLE):
                 continue
             at = (min(tell.stamp_ms / 1000, self._circle.now)) - each.ago_ms / 1000
-            record.vouched_at = max(record.vouched_at, at)
+            if at >= record.vouched_at:
+                record.vouched_at, record.voucher = at, link.peer
             fresh = FRESH_BEATS * self.suspect_after(record) / MISSES + ANSWER_S
             if record.state is State.SUSPECT and self._circle.now - record.vouched_at < fresh:
                 changes.append((record.peer, self._feed(record, Input.VOUCHED)))
@@ -211,7 +219,7 @@ class Watch:
     def _forget(self, now: Seconds) -> None:
         """Lets go of those long gone: a liar can invent members without end."""
         for record in list(self.records.values()):
-            if record.state is State.GONE and record.link is None and now - record.gone_at > DISTRUST_S:
+            if record.state is State.GONE and record.link is None and now - record.gone_at >= DISTRUST_S:
                 del self.records[record.peer]
 
     def _fade(self, now: Seconds) -> None:
@@ -268,11 +276,13 @@ class Watch:
                 record.asked_at = now
         for first in range(0, len(about), ASKED_MAX):
             ask = Ask(int(now * 1000), tuple(record.peer for record in about[first : first + ASKED_MAX]))
-            for peer in self._asked():
+            for peer in self._asked({record.voucher for record in about}):
                 self._circle.send(peer, ask)
 
-    def _asked(self) -> Iterable[PeerId]:
-        """The coordinator first, then whoever the lot falls on."""
+    def _asked(self, vouchers: set[PeerId | None]) -> Iterable[PeerId]:
+        """The coordinator first, then whoever the lot falls on; and some who knew an answer before."""
         heard = [record.peer for record in self.records.values() if record.state is State.ALIVE and record.link]
         leader = self._leader()
-        return sorted(heard, key=lambda peer: (peer != leader, self._circle.rng.uniform(0, 1)))[:ASKED_MEMBERS]
+        drawn = sorted(heard, key=lambda peer: (peer != leader, self._circle.rng.uniform(0, 1)))
+        knew = [peer for peer in drawn[ASKED_MEMBERS:] if peer in vouchers]
+        return drawn[:ASKED_MEMBERS] + knew[:ASKED_MEMBERS]

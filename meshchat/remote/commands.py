@@ -11,6 +11,9 @@ from meshchat.units import NAME_CHARACTERS_MAX
 GAIN_MAX = 4.0
 """Loudest gain for one member: 12 dB more than was sent, beyond which the limiter only distorts."""
 
+LINK_CHARACTERS_MAX = 512
+"""Longer than any invite link; an open room's name never gets near it."""
+
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
 """A room's name or an alias; the daemon cleans it with `units.safe_text` and refuses what is then empty."""
 
@@ -25,9 +28,23 @@ class Rooms(_Request, frozen=True):
 
 
 class Create(_Request, frozen=True):
-    """Open a room of this name and enter it. Refused: `room already exists`."""
+    """Open a room of this name and enter it. Refused: `room already exists`. Answer for a locked one: `Invited`."""
 
     name: Name
+    locked: bool = False
+    """Whether only those with the invite link can come in."""
+    shown: Annotated[str, Meta(max_length=NAME_CHARACTERS_MAX)] = ""
+    """What strangers see of a locked room instead of its name; empty: only that there is one."""
+
+
+class Enter(_Request, frozen=True):
+    """Enter the locked room that this invite link leads to. Refused: `room already joined`."""
+
+    link: Annotated[str, Meta(min_length=1, max_length=LINK_CHARACTERS_MAX)]
+
+
+class Invite(_Request, frozen=True):
+    """How do others get into this locked room? Answer: `Invited`. Refused: `room is open`, `not in a room`."""
 
 
 class Join(_Request, frozen=True):
@@ -88,6 +105,6 @@ class Stop(_Request, frozen=True):
 
 
 Command: TypeAlias = (
-    Rooms | Create | Join | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
+    Rooms | Create | Join | Enter | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
     | Volume | GetStatus | Subscribe | Stop
 )  # fmt: skip

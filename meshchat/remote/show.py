@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from meshchat.remote.commands import LINK_CHARACTERS_MAX
 from meshchat.remote.events import (
     CoordinatorChanged,
     Event,
@@ -25,7 +26,17 @@ from meshchat.remote.events import (
     Snapshot,
     Speaking,
 )
-from meshchat.remote.state import Answer, Done, MemberList, MemberStatus, RoomList, RoomStatus, RoomSummary, Status
+from meshchat.remote.state import (
+    Answer,
+    Done,
+    Invited,
+    MemberList,
+    MemberStatus,
+    RoomList,
+    RoomStatus,
+    RoomSummary,
+    Status,
+)
 from meshchat.units import safe_text, short
 
 TEXT_CHARACTERS_MAX = 500
@@ -33,12 +44,17 @@ TEXT_CHARACTERS_MAX = 500
 
 UNKNOWN = "-"
 
+NO_NAME = "(locked)"
+"""A room that does not show its name."""
+
 
 def answer_text(answer: Answer) -> str:
     """What a person reads on stdout: lines without the last newline, or nothing at all."""
     match answer:
         case Done():
             return ""
+        case Invited(link):
+            return _clean(link, LINK_CHARACTERS_MAX)
         case RoomList(rooms):
             return _rooms(rooms)
         case MemberList(members):
@@ -108,7 +124,7 @@ def _rooms(rooms: Sequence[RoomSummary]) -> str:
         return "no rooms"
     lines = [("ROOM", "MEMBERS", "LOCKED", "JOINED", "ID")]
     lines += [
-        (_clean(room.name), str(room.members), _yes(room.locked), _yes(room.joined), _clean(short(room.id)))
+        (_clean(room.name) or NO_NAME, str(room.members), _yes(room.locked), _yes(room.joined), _clean(short(room.id)))
         for room in rooms
     ]
     return table(lines, frozenset({1}))

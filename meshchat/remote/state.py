@@ -62,6 +62,13 @@ class Done(Struct, frozen=True, tag_field="answer", tag="done"):
     """It is done, and there is nothing to tell."""
 
 
+class Invited(Struct, frozen=True, tag_field="answer", tag="invited"):
+    """How others get into the locked room."""
+
+    link: str
+    """`meshchat://...`; whoever has it can come in."""
+
+
 class RoomList(Struct, frozen=True, tag_field="answer", tag="rooms"):
     """The rooms around, this peer's own among them."""
 
@@ -94,4 +101,4 @@ class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     """What the daemon counts, by name, since it started; the set of names may grow."""
 
 
-Answer: TypeAlias = Done | RoomList | MemberList | Status
+Answer: TypeAlias = Done | Invited | RoomList | MemberList | Status

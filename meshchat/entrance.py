@@ -1,0 +1,117 @@
+"""Going into rooms: open ones by their name, locked ones by their invite link.
+
+An open room is its name, so whether it "exists" is a question of who is around. A locked room is its founder's key and
+a nonce; its link carries the secret that opens it, and whoever has the link can hand it on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from meshchat.answers import Answers
+from meshchat.discovery import RoomNotice
+from meshchat.errors import Refused, UsageError
+from meshchat.locks.bind import NONCE_BYTES, SECRET_BYTES, locked_room
+from meshchat.locks.invite import ADDRESSES_MAX, Invite, link, read_link
+from meshchat.mesh import Mesh
+from meshchat.peers.room import open_room
+from meshchat.units import RoomId, Seconds, safe_text
+
+SETTLE_S: Seconds = 1.5
+"""How long after the start `join` and `create` wait for word of a room before they say that there is none."""
+
+LOOK_S: Seconds = 0.1
+
+
+class Entrance:
+    """How this peer gets into rooms, and the invite of the locked one that it is in."""
+
+    def __init__(self, mesh: Mesh, answers: Answers, private_key: Ed25519PrivateKey, started_at: Seconds) -> None:
+        self._mesh = mesh
+        self._answers = answers
+        self._private_key = private_key
+        self._started_at = started_at
+        self._invite: Invite | None = None
+        self._shown = ""
+
+    async def create(self, name: str) -> None:
+        """Opens a room of that name and enters it. Raises `Refused` if there is one."""
+        room = self._not_here(open_room(name), name)
+        if await self._is_there(room):
+            raise Refused(f"room already exists: {name}")
+        self._mesh.enter(room, name)
+
+    def create_locked(self, name: str, shown: str) -> str:
+        """Founds a locked room and enters it; the invite link. Strangers see it as `shown`, or without a name."""
+        founder, nonce = self._private_key.public_key().public_bytes_raw(), os.urandom(NONCE_BYTES)
+        self._enter(Invite(locked_room(founder, nonce), name, os.urandom(SECRET_BYTES), (), founder, nonce), shown)
+        return self.link()
+
+    async def join(self, name: str) -> None:
+        """Enters the open room of that name. Raises `Refused` if nobody is in it."""
+        room = self._not_here(open_room(name), name)
+        if not await self._is_there(room):
+            locked = any(each.locked and each.name.casefold() == name.casefold() for each in self._answers.rooms())
+            raise Refused(
+                f"room is locked: {name}; join it with its invite link" if locked else f"room not found: {name}"
+            )
+        self._mesh.enter(room, name)
+
+    def join_by_link(self, text: str) -> None:
+        """Enters the locked room that an invite link leads to, and calls whoever it names."""
+        invite = read_link(text)
+        self._not_here(invite.room, invite.name)
+        shown = next((each.name for each in self._answers.rooms() if each.id == invite.room), "")
+        self._enter(invite, shown)
+        for address in invite.addresses:
+            self._mesh.add_seed(address)
+
+    def link(self) -> str:
+        """The invite link to the locked room that we are in. Raises `Refused` if we are in none."""
+        room = self._mesh.node.room
+        if room is None:
+            raise Refused("not in a room")
+        if self._invite is None or room.id != self._invite.room:
+            raise Refused(f"room is open: {room.name}; whoever knows its name can join it")
+        addresses = tuple(each for each in self._mesh.addresses if "%" not in each.host)[:ADDRESSES_MAX]
+        return link(replace(self._invite, addresses=addresses))
+
+    def notices(self) -> tuple[RoomNotice, ...]:
+        """What everybody on the network may know of the room that we are in."""
+        room = self._mesh.node.room
+        if room is None:
+            return ()
+        locked = room.gate.locked
+        return (RoomNotice(room.id, self._shown if locked else room.name, locked, 1 + len(room.members())),)
+
+    def _enter(self, invite: Invite, shown: str) -> None:
+        self._invite, self._shown = invite, shown
+        self._mesh.enter(invite.room, invite.name, invite.secret)
+
+    def _not_here(self, room: RoomId, name: str) -> RoomId:
+        joined = self._mesh.node.room
+        if joined and joined.id == room:
+            raise Refused(f"room already joined: {name}")
+        return room
+
+    async def _is_there(self, room: RoomId) -> bool:
+        """Whether the room is around; right after the start, waits until word of it could have come."""
+        while True:
+            if any(each.id == room for each in self._answers.rooms()):
+                return True
+            if time.monotonic() - self._started_at > SETTLE_S:
+                return False
+            await asyncio.sleep(LOOK_S)
+
+
+def cleaned(name: str) -> str:
+    """A name as it will be shown. Raises `UsageError` if nothing of it is left."""
+    kept = safe_text(name)
+    if not kept:
+        raise UsageError("a name needs at least one character that can be shown")
+    return kept
