@@ -24,7 +24,7 @@ def test_the_link_and_nothing_else_opens_a_locked_room(tmp_path: Path, shown: st
         ann = peers.start("ann", *LOOPBACK, *looped("ann"), "--speaker", "null")
         bob = peers.start("bob", *QUIET)
         eve = peers.start("eve", *QUIET)
-        assert all(peer.ready for peer in (ann, bob, eve))
+        assert all(peer.ready() for peer in (ann, bob, eve))
         created = ann.told("create", BOARD, "--locked", *(("--shown-as", shown) if shown else ()))
         link = created.out.strip()
         assert (created.status, link[: len(SCHEME)]) == (0, SCHEME)
@@ -42,5 +42,5 @@ def test_the_link_and_nothing_else_opens_a_locked_room(tmp_path: Path, shown: st
         assert ("room is locked" if shown else "room not found") in by_name.err
         assert "mistyped" in eve.told("join", link[:-3] + "abc").err
         assert eve.told("invite").status == 1
-        assert not eve.status.room
+        assert not eve.status().room
         assert ann.sees("ann", "bob")

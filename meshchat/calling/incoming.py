@@ -101,11 +101,14 @@ class Incoming:
         except WireError:
             self.drops.malformed += 1
             return
-        candidates = [flow for flow in self._by_ssrc.get(packet.ssrc, ()) if key_id in flow.keys]
-        if not candidates or packet.payload_type != PAYLOAD_TYPE_OPUS:
-            self.drops.no_key += 1
-        elif not any(self._open(flow, packet, flow.keys[key_id], now) for flow in candidates):
-            self.drops.not_opened += 1
+        known = False
+        for flow in self._by_ssrc.get(packet.ssrc, ()) if packet.payload_type == PAYLOAD_TYPE_OPUS else ():
+            key = flow.keys.get(key_id)
+            known = known or key is not None
+            if key is not None and self._open(flow, packet, key, now):
+                return
+        self.drops.not_opened += known
+        self.drops.no_key += not known
 
     def _open(self, flow: Inflow, packet: MediaPacket, key: ReceiveKey, now: Seconds) -> bool:
         try:

@@ -124,7 +124,13 @@ def _rooms(rooms: Sequence[RoomSummary]) -> str:
         return "no rooms"
     lines = [("ROOM", "MEMBERS", "LOCKED", "JOINED", "ID")]
     lines += [
-        (_clean(room.name) or NO_NAME, str(room.members), _yes(room.locked), _yes(room.joined), _clean(short(room.id)))
+        (
+            _clean(room.name) if room.name else NO_NAME,
+            str(room.members),
+            _yes(room.locked),
+            _yes(room.joined),
+            _clean(short(room.id)),
+        )
         for room in rooms
     ]
     return table(lines, frozenset({1}))

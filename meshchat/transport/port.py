@@ -40,9 +40,6 @@ SEND_BUFFER_BYTES = 1 << 20
 
 DATAGRAM_BYTES_MAX = 65_536
 
-BATCH_MAX = 64
-"""Datagrams taken from one socket before the next one has its turn."""
-
 WAITING_MAX = 1024
 """Datagrams waiting for the event loop; more are dropped, as a full socket buffer would drop them. QUIC repeats."""
 
@@ -222,14 +219,13 @@ class Port:
                     self._receive(key.fileobj, key.data)
 
     def _receive(self, source: socket.socket, local: str) -> None:
-        for _ in range(BATCH_MAX):
-            try:
-                data, sender = source.recvfrom(DATAGRAM_BYTES_MAX)
-            except BlockingIOError:
-                return
-            except OSError:  # an ICMP error about an earlier packet (Windows), or the interface went away
-                return
-            self._sort(data, _route_of(sender, local))
+        # One datagram, then the selector again, which tells for a third of the price whether there is another: sound
+        # comes one by one, and reading until nothing is left would end every packet with a refusal.
+        try:
+            data, sender = source.recvfrom(DATAGRAM_BYTES_MAX)
+        except OSError:  # nothing after all, an ICMP error about an earlier packet (Windows), or the interface is gone
+            return
+        self._sort(data, _route_of(sender, local))
 
     def _sort(self, data: bytes, route: Route) -> None:
         now = time.monotonic()
