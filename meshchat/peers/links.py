@@ -22,6 +22,12 @@ MISSES = 4
 LINK_LOST_S: Seconds = 4.0
 """Silence after which a link is closed, though its peer may still be heard by others, and called anew."""
 
+GREETING_S: Seconds = 3.0
+"""How long a link may stay without a hello."""
+
+STRANGER_S: Seconds = 30.0
+"""How long a link without a common room is kept, unless either side asked for it by `--peer`."""
+
 RTT_WEIGHT = 0.125
 """Share of a new sample in the smoothed round-trip time (RFC 6298 section 2)."""
 
@@ -67,6 +73,15 @@ class Link:
     def in_room(self, room: RoomId | None) -> bool:
         """Whether the peer says that it is in that room."""
         return room is not None and self.presence is not None and self.presence.room == room
+
+    def why_close(self, every: Seconds, now: Seconds) -> str | None:
+        """Why this link should be closed, if it should; `every` is our own beat interval."""
+        age = now - self.up_at
+        if now - self.heard_at >= max(LINK_LOST_S, (MISSES + 1) * max(self.every, every)):
+            return "lost"
+        if not self.greeted and age > GREETING_S:
+            return "no hello"
+        return "no common room" if age > STRANGER_S and not (self.keep or self.admitted) else None
 
     def beat(self, claim: Claim | None, hears_leader: bool, roster: Mark | None, every: Seconds, now: Seconds) -> Beat:
         """The next sign of life to send, and when the one after it is due."""

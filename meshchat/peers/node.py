@@ -11,7 +11,8 @@ from meshchat.errors import Refused, WireError
 from meshchat.peers import effects as out
 from meshchat.peers.circle import Circle, Notary
 from meshchat.peers.directory import Chance, Directory, RoomHint
-from meshchat.peers.links import MISSES, Link
+from meshchat.peers.lag import LATE_S, make_up_for
+from meshchat.peers.links import Link
 from meshchat.peers.members import Member, members
 from meshchat.peers.messages import (
     PROTOCOL,
@@ -27,23 +28,10 @@ from meshchat.peers.messages import (
 )
 from meshchat.peers.pulse import Pulse
 from meshchat.peers.room import Room
-from meshchat.peers.watch import LATE_S
 from meshchat.units import Address, PeerId, RoomId, Seconds, parse_address, safe_text
 
 LINKS_MAX = 256
 """Most links at once: a full room and as many strangers again. For a further one the oldest stranger goes."""
-
-GREETING_S: Seconds = 3.0
-"""How long a link may stay without a hello."""
-
-STRANGER_S: Seconds = 30.0
-"""How long a link without a common room is kept, unless either side asked for it by `--peer`."""
-
-LAG_S: Seconds = 0.5
-"""A tick later than this says that we were suspended: the silence was ours, and is not held against others."""
-
-LOST_AFTER_S: Seconds = 4.0
-"""Silence after which a peer that is not in our room is taken for gone."""
 
 LOOK_S: Seconds = 0.5
 """Between two looks at links that may have to be closed."""
@@ -291,23 +279,10 @@ class Node:
             self.room.lived(link.peer, self.room.watch.heard(link))
 
     def _notice_lag(self, now: Seconds) -> None:
-        """A late tick: we were suspended or starved. The silence was ours; after a long one, so is the doubt."""
-        if self._tick_expected is None:
-            return
-        late = now - self._tick_expected
-        if late < LATE_S:
-            return
-        self._tick_expected = None
-        if late < LAG_S:
-            if self.room:
-                self.room.watch.doubt(late, now)
-            return
-        for link in self.links.values():
-            link.heard_at += late
-        if self.room:
-            self.room.watch.forgive(late)
-            if late > MISSES * self._circle.every:
-                self.room.chair.wake()
+        late = now - self._tick_expected if self._tick_expected is not None else 0.0
+        if late >= LATE_S:
+            self._tick_expected = None
+            make_up_for(late, self._circle, self.room)
 
     def _call(self, now: Seconds) -> None:
         """Calls whoever is due, and plans the next look at them."""
@@ -342,7 +317,7 @@ class Node:
 
     def _drop_silent(self, now: Seconds) -> None:
         for link in list(self.links.values()):
-            reason = self._why_drop(link, now)
+            reason = link.why_close(self._circle.every, now)
             if reason:
                 self._drop(link.peer, reason)
 
@@ -361,14 +336,6 @@ class Node:
         if strangers:
             self._drop(min(strangers, key=lambda link: link.up_at).peer, "too many links")
         return bool(strangers)
-
-    def _why_drop(self, link: Link, now: Seconds) -> str | None:
-        age = now - link.up_at
-        if now - link.heard_at >= max(LOST_AFTER_S, (MISSES + 1) * max(link.every, self._circle.every)):
-            return "lost"
-        if not link.greeted and age > GREETING_S:
-            return "no hello"
-        return "no common room" if age > STRANGER_S and not (link.keep or link.admitted) else None
 
     def _wanted(self) -> list[PeerId]:
         if self.room is None:

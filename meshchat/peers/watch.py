@@ -35,9 +35,6 @@ DISTRUST_S: Seconds = 1.5
 FRESH_BEATS = 2
 """Somebody whom others heard within so many of its beats is alive for certain."""
 
-LATE_S: Seconds = 0.1
-"""Ticks that come later than this make us doubt our own clock."""
-
 STRETCH_MAX = 4.0
 """Most that our time-outs grow by while our own clock is late."""
 

@@ -219,8 +219,8 @@ class Port:
                     self._receive(key.fileobj, key.data)
 
     def _receive(self, source: socket.socket, local: str) -> None:
-        # One datagram, then the selector again, which tells for a third of the price whether there is another: sound
-        # comes one by one, and reading until nothing is left would end every packet with a refusal.
+        # One datagram, then the selector again. Reading until nothing is left would end with a refusal, which costs as
+        # much as asking the selector in a burst, and is wasted on sound, whose packets come one by one.
         try:
             data, sender = source.recvfrom(DATAGRAM_BYTES_MAX)
         except OSError:  # nothing after all, an ICMP error about an earlier packet (Windows), or the interface is gone
