@@ -135,7 +135,7 @@ def _aligned(cells: list[list[str]]) -> list[str]:
 
 
 def _number(value: float) -> str:
-    whole = not math.isnan(value) and (abs(value) >= 100 or value.is_integer())
+    whole = not math.isnan(value) and (abs(value) >= 100 or float(value).is_integer())
     return f"{value:.0f}" if whole else f"{value:.2f}"
 
 
