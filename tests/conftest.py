@@ -9,6 +9,11 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 SETTLE_SECONDS = 2.0
 """How long what was told to end may take to do so."""
