@@ -1,6 +1,6 @@
 """How soon a newcomer hears a room, and what the room hears when its coordinator is killed.
 
-    python -m benchmarks.join [--times 10] [--deaths 3] [--silent 3] [--loopback] [--json FILE]
+    python -m benchmarks.join [--times 10] [--deaths 3] [--silent 3] [--after 8] [--loopback] [--json FILE]
 
 A room in which two peers talk and some are silent. Again and again a fresh peer with a fresh key starts, finds the
 room by mDNS and leaves when it has heard both talkers. Counted from its `ready` line to the first block of somebody's
@@ -38,8 +38,7 @@ GONE_S_MAX: Seconds = 5.0
 """Until a crashed member is gone from every roster."""
 
 BEFORE_S: Seconds = 2.0
-AFTER_S: Seconds = 8.0
-"""The stretch around a death in which gaps are looked for."""
+"""Before a death, and `--after` it, gaps are looked for."""
 
 ELECT_S_MAX: Seconds = 20.0
 
@@ -80,6 +79,7 @@ def main() -> int:
     parser = report.parser(TITLE)
     parser.add_argument("--times", type=int, default=10, metavar="N", help="how many newcomers, one after the other")
     parser.add_argument("--deaths", type=int, default=3, metavar="N", help="how many coordinators are killed")
+    parser.add_argument("--after", type=float, default=8.0, metavar="S", help="how long a death is watched")
     parser.add_argument("--silent", type=int, default=3, metavar="N", help="silent peers besides talkers and listener")
     words = parser.parse_args()
     return report.run(words, TITLE, lambda: _measure(words))
@@ -95,12 +95,14 @@ async def _measure(words: argparse.Namespace) -> list[Row]:
                 findings.joinings.append(await _join(stage, places[-1], number))
             listener = stage.peers[-1]
             for _ in range(words.deaths):
-                findings.deaths.append(await _kill_coordinator(stage))
+                findings.deaths.append(await _kill_coordinator(stage, words.after))
             ids = {(await peer.ready()).who: peer.name for peer in stage.peers}
             await stage.end(*stage.peers)
             voices = load(stage.folder / "listener.npz").voices if listener.name == "listener" else {}
             for death in findings.deaths:
-                findings.kept += _around(death, {ids[peer]: voice for peer, voice in voices.items() if peer in ids})
+                findings.kept += _around(
+                    death, words.after, {ids[peer]: voice for peer, voice in voices.items() if peer in ids}
+                )
     return _rows(findings)
 
 
@@ -141,7 +143,7 @@ def _sounds(peer: lab.Peer) -> list[Seconds]:
     return sorted(note.at for note in peer.notes if note.what == "sound")
 
 
-async def _kill_coordinator(stage: lab.Stage) -> Death:
+async def _kill_coordinator(stage: lab.Stage, after_s: Seconds) -> Death:
     ids = {(await peer.ready()).who: peer for peer in stage.peers}
     leader = next(note.who for note in reversed(stage.peers[-1].notes) if note.what == "coordinator")
     victim = ids[leader]
@@ -156,7 +158,7 @@ async def _kill_coordinator(stage: lab.Stage) -> Death:
         followed.append(
             await _after(peer, killed_at, "it followed another", partial(_follows, peer, leader, killed_at))
         )
-    await asyncio.sleep(max(0.0, AFTER_S - max(*gone, *followed)))
+    await asyncio.sleep(max(0.0, after_s - max(*gone, *followed)))
     await stage.end(victim)
     print(f"  {victim.name} killed: replaced after {max(followed):.2f} s, off every list after {max(gone):.2f} s")
     return Death(killed_at, max(followed), max(gone))
@@ -173,8 +175,8 @@ def _follows(peer: lab.Peer, dead: str, since: Seconds) -> Seconds | None:
     return next((note.at for note in news if note.who not in ("", dead)), None)
 
 
-def _around(death: Death, voices: dict[str, Voiced]) -> list[Kept]:
-    since, until = death.at - BEFORE_S, death.at + AFTER_S
+def _around(death: Death, after_s: Seconds, voices: dict[str, Voiced]) -> list[Kept]:
+    since, until = death.at - BEFORE_S, death.at + after_s
     return [examine(voices[name], name, since, until) for name in SPEAKERS if name in voices]
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.notes import Note, Playing, Recording
 from meshchat import config, daemon
 from meshchat.errors import MeshchatError
+from meshchat.media.arrivals import Arrival
 from meshchat.media.voice import Voice
 from meshchat.peers import effects
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
@@ -62,11 +63,29 @@ def main() -> int:
 def _observe(observed: daemon.Daemon, sound: bool, voices_only: bool) -> Recording:
     recording = Recording()
     _tell_events(observed)
-    if sound:
-        _wrap(observed.call._mixer, "add", lambda add, peer, voice: add(peer, _recorded(voice, recording, peer)))
+    _watch_voices(observed, recording if sound else None)
     if sound and not voices_only:
         _record(observed, recording)
     return recording
+
+
+def _watch_voices(observed: daemon.Daemon, recording: Recording | None) -> None:
+    """Follows each member's voice from its first packet on: most of a room never says a word, and costs nothing."""
+
+    def added(add: Callable[[str, Voice], None], peer: str, voice: Voice) -> None:
+        put = voice.put
+
+        def first(arrival: Arrival) -> None:
+            setattr(voice, "put", put)  # noqa: B010  # mypy has no word for a method that is put back
+            if recording is not None:
+                _record_voice(voice, recording, peer)
+            _tell_first_sound(peer, voice)
+            put(arrival)
+
+        setattr(voice, "put", first)  # noqa: B010
+        add(peer, voice)
+
+    _wrap(observed.call._mixer, "add", added)
 
 
 def _wrap(owner: object, name: str, around: Callable[..., object]) -> None:
@@ -95,13 +114,8 @@ def _tell_events(observed: daemon.Daemon) -> None:
             case effects.CoordinatorChanged(claim):
                 _say("coordinator", claim.leader if claim else "")
 
-    def added(add: Callable[[str, Voice], None], peer: str, voice: Voice) -> None:
-        _tell_first_sound(peer, voice)
-        add(peer, voice)
-
     _wrap(observed, "_tell_ready", ready)
     _wrap(observed.mesh, "_on_event", event)
-    _wrap(observed.call._mixer, "add", added)
 
 
 def _tell_first_sound(peer: str, voice: Voice) -> None:
@@ -111,7 +125,7 @@ def _tell_first_sound(peer: str, voice: Voice) -> None:
     def first(samples: int, now: Seconds) -> Samples | None:
         block = pull(samples, now)
         if block is not None and block.any():
-            setattr(voice, "pull", pull)  # noqa: B010  # mypy has no word for a method that is put back
+            setattr(voice, "pull", pull)  # noqa: B010
             _say("sound", peer)
         return block
 
@@ -143,14 +157,12 @@ def _record(observed: daemon.Daemon, recording: Recording) -> None:
     _wrap(call.incoming, "datagram", datagram)
 
 
-def _recorded(voice: Voice, recording: Recording, peer: str) -> Voice:
+def _record_voice(voice: Voice, recording: Recording, peer: str) -> None:
     playing = Playing(peer)
     recording.voices.append(playing)
 
     def pulled(pull: Callable[[int, Seconds], Samples | None], samples: int, now: Seconds) -> Samples | None:
         block = pull(samples, now)
-        if block is None and not playing.rows:
-            return None  # most of a room never says a word, and is not worth a note a hundred times a second
         playing.sound.append(np.zeros(samples, np.float32) if block is None else block.copy())
         # Read from inside, because to put all of `stats()` together a hundred times a second for each voice would show.
         playing.rows.append(
@@ -159,7 +171,6 @@ def _recorded(voice: Voice, recording: Recording, peer: str) -> Voice:
         return block
 
     _wrap(voice, "pull", pulled)
-    return voice
 
 
 def _timestamp(datagram: bytes) -> float:

@@ -1,6 +1,6 @@
 """Sixteen peers in one room on one machine, two of them speaking: who hears them, and what it costs.
 
-    python -m benchmarks.sixteen [--peers 16] [--seconds 20] [--loopback] [--json FILE]
+    python -m benchmarks.sixteen [--peers 16] [--seconds 20] [--at-once] [--loopback] [--json FILE]
 
 Every peer is a process that records what it hears. The clips are looked for in each recording, and gaps in each voice
 as it went into the mix; processor time, late turns of the sound threads and concealed sound are those of the time in
@@ -82,6 +82,7 @@ def main() -> int:
     parser.add_argument("--peers", type=int, default=16, metavar="N", help="how many peers, the speakers among them")
     parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="how long they talk")
     parser.add_argument("--frame-ms", type=float, default=10.0, metavar="MS", help="length of one packet of sound")
+    parser.add_argument("--at-once", action="store_true", help="start all of them in one instant")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the recordings there")
     words = parser.parse_args()
     return report.run(words, TITLE, lambda: _measure(words))
@@ -112,13 +113,15 @@ async def _measure(words: argparse.Namespace) -> list[Row]:
 async def _gather(
     stage: lab.Stage, places: list[lab.Place], folder: Path, words: argparse.Namespace, findings: Findings
 ) -> list[lab.Peer]:
-    """Starts everybody at once and waits until all know all."""
+    """Starts one peer as soon as the last is ready, or all at once, and waits until all know all."""
     peers = []
     for number, place in enumerate(places):
         name = SPEAKERS[number] if number < len(SPEAKERS) else f"peer{number + 1}"
         microphone = f"loop:{clip_path(name)}" if name in SPEAKERS else "silence"
         files = {"speaker": folder / f"{name}.wav", "log": folder / f"{name}.npz", "voices_only": True}
         peers.append(await stage.start(name, place, mic=microphone, frame_ms=words.frame_ms, **files))
+        if not words.at_once:
+            await peers[-1].ready()
 
     def complete(peer: lab.Peer) -> bool:
         return len({note.who for note in peer.notes if note.what == "joined"}) >= len(peers) - 1

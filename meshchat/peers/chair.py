@@ -255,7 +255,9 @@ class Chair:
         claim, circle = self.election.followed, self._circle
         if not self.election.leading or claim is None or not link.greeted:
             return
-        weaker = link.claim is None or claim.outranks(link.claim) or link.claim.leader == circle.me
+        if link.claim is None:  # it has not made up its mind: it will follow us, or tell us of somebody better
+            return
+        weaker = claim.outranks(link.claim) or link.claim.leader == circle.me
         if weaker and self.election.meet(self.book.order(circle.me), circle.standing, circle.now):
             self._changed()
 

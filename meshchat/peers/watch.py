@@ -123,7 +123,9 @@ class Watch:
         A list is no evidence to be handed on: two who each believe the other would keep a dead one in it for ever.
         """
         record = self.records.setdefault(peer, Record(peer))
-        if record.state is not State.GONE or self._circle.now - record.gone_at < DISTRUST_S:
+        if record.state is not State.GONE:
+            return Action.NOTHING
+        if at <= record.gone_at if voucher else self._circle.now - record.gone_at < DISTRUST_S:
             return Action.NOTHING
         record.vouched_at, record.voucher = max(record.vouched_at, at), voucher
         return self._feed(record, Input.VOUCHED)
@@ -229,7 +231,7 @@ class Watch:
         if not self.records or self.hears_somebody():
             return -math.inf
         last = max((record.own_evidence for record in self.records.values()), default=now)
-        return last + max(ISOLATED_S, self._circle.every * MISSES) * self.stretch
+        return last + max(ISOLATED_S, self._circle.every * MISSES * self.stretch)
 
     def _judge(self, record: Record, now: Seconds, hold_until: Seconds) -> Action:
         if record.state is State.ALIVE and now - record.own_evidence >= self.suspect_after(record):
