@@ -23,7 +23,7 @@ from meshchat.units import PeerId, RoomId, Seconds, safe_text, short
 PUBLISH_PAUSE_S: Seconds = 0.3
 """Between two rosters: a room of 100 that fills at once would otherwise be told 100 lists of 100 members each."""
 
-TURNS_MAX = 3
+TURNS_MAX = 5
 """How often one whose turn it is lets somebody before it go first who has not noticed yet that the coordinator is gone:
 members notice up to a beat and an answer apart."""
 
@@ -40,7 +40,7 @@ class Chair:
     def __init__(self, circle: Circle, room: RoomId, members: Callable[[], list[Link]]) -> None:
         self.election = Election(circle.me)
         self.book = RosterBook(room)
-        self.watch = Watch(circle, self._is_listed, self._leader)
+        self.watch = Watch(circle, self._is_listed)
         self._circle = circle
         self._room = room
         self._members = members
@@ -58,8 +58,8 @@ class Chair:
 
     def hears_leader(self) -> bool:
         """Whether we take the coordinator for alive: ourselves, heard by us, or heard by others."""
-        claim = self.election.followed
-        return claim is not None and self._is_alive(PeerId(claim.leader))
+        leader = self._leader()
+        return leader is not None and (leader == self._circle.me or self.watch.hears(leader))
 
     def rank(self, peer: PeerId, said: int | None = None) -> tuple[int, int, PeerId]:
         """Where a member stands in the succession: standing, order of admission, id."""
@@ -99,7 +99,8 @@ class Chair:
         elif claim and claim.leader == self._circle.me and claim != self.election.claim:
             self.election.hear(claim, link.peer, self._circle.now)
         followed = self.election.followed
-        if claim and followed and followed.leader == link.peer and followed.outranks(claim):
+        stale = claim and followed and followed.leader == link.peer and followed.outranks(claim)
+        if stale and not self.election.is_fresh(self._circle.now):
             self.lose_leader(deserted=True)  # it has restarted, or been replaced: what it claimed once is void
         if claim and claim.leader != self._circle.me and link.hears_leader and link.roster:
             self._compare(link, claim, link.roster)
@@ -119,7 +120,7 @@ class Chair:
         if not self._circle.notary.verify(PeerId(claim.leader), signed_part(self._room, roster), roster.proof):
             raise WireError("a roster that its coordinator did not sign")
         if not known:
-            if self._is_denied(claim):
+            if self._is_denied(claim) or self.watch.distrusts(PeerId(claim.leader)):
                 return False
             vouched = link.peer == claim.leader or (link.hears_leader and link.claim == claim)
             if not vouched or not self.election.hear(claim, link.peer, now):
@@ -258,7 +259,10 @@ class Chair:
         if link.claim is None:  # it has not made up its mind: it will follow us, or tell us of somebody better
             return
         weaker = claim.outranks(link.claim) or link.claim.leader == circle.me
-        if weaker and self.election.meet(self.book.order(circle.me), circle.standing, circle.now):
+        # Somebody holds a newer list under our claim: a former life of ours made the same claim.
+        twice = link.claim == claim and link.roster is not None and is_ahead(link.roster, self.book.mark)
+        order, standing = self.book.order(circle.me), circle.standing
+        if (weaker or twice) and self.election.meet(order, standing, circle.now, twice=twice):
             self._changed()
 
     def _changed(self) -> None:

@@ -127,6 +127,10 @@ class Election:
         """When `tick` wants to be called."""
         return self._wait_until
 
+    def is_fresh(self, now: Seconds) -> bool:
+        """Whether the claim in force is so new that its leader may not know of it: it was handed over just now."""
+        return now - self._claimed_at < CLAIM_PAUSE_S
+
     def enter(self, now: Seconds, known: int) -> None:
         """We entered a room that `known` other peers are said to be in."""
         self._feed(Input.ENTERED, now, wait=SEEK_KNOWN_S if known else SEEK_ALONE_S)
@@ -169,14 +173,15 @@ class Election:
         """We were away for so long that others may have given us up; returns whether we coordinated."""
         return self._feed(Input.WAS_AWAY, now, wait=COME_TO_S)
 
-    def meet(self, order: int, standing: int, now: Seconds) -> bool:
+    def meet(self, order: int, standing: int, now: Seconds, *, twice: bool = False) -> bool:
         """We coordinate alone and somebody came: from now on our claim counts.
 
-        The same if somebody still follows an older self of ours, whose epoch is beyond the one that we claimed.
+        The same if somebody still follows an older self of ours, whose epoch is beyond the one that we claimed, or
+        (`twice`) the same.
         """
         if self.claim is None or not self.leading:
             return False
-        outdated = is_later(self._epoch_used, self.claim.epoch) and now - self._claimed_at >= CLAIM_PAUSE_S
+        outdated = (twice or is_later(self._epoch_used, self.claim.epoch)) and not self.is_fresh(now)
         return (outdated or self.claim.epoch == 0) and self._feed(Input.COMPANY, now, claim=self._next(order, standing))
 
     def tick(self, order: int, now: Seconds, *, standing: int = 0, alone: bool = False) -> bool:

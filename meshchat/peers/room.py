@@ -134,8 +134,8 @@ class Room:
 
         A coordinator that lists another name than that is not believed.
         """
-        link = self._circle.links.get(peer)
-        said = safe_text(link.presence.alias) if link and link.presence else ""
+        link, record = self._circle.links.get(peer), self.watch.records.get(peer)
+        said = safe_text(link.presence.alias if link and link.presence else record.alias if record else "")
         listed = safe_text(self.chair.book.alias(peer) or "")
         return (listed if listed and (not said or is_form_of(listed, said)) else said) or short(peer)
 
@@ -163,6 +163,9 @@ class Room:
     def depart(self, link: Link, reason: str, *, goodbye: bool) -> None:
         """A member's link is gone, or it went itself: then the room does without it at once."""
         link.admitted = False
+        record = self.watch.records.get(link.peer)
+        if record and link.presence:
+            record.alias = link.presence.alias
         self.lived(link.peer, self.watch.detach(link.peer, goodbye=goodbye), reason)
 
     def close(self, now: Seconds) -> None:
@@ -208,7 +211,7 @@ class Room:
         if not self.chair.roster_came(link, roster):
             return
         now, entries, leader = self._circle.now, self.chair.book.entries, PeerId(roster.claim.leader)
-        self.lived(leader, self.watch.vouch(leader, now, link.peer))
+        self.lived(leader, self.watch.vouch_for_leader(leader, link.peer))
         for peer in list(self.watch.records):
             if peer not in entries:
                 self.lived(peer, self.watch.unlist(peer))

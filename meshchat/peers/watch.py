@@ -61,6 +61,8 @@ class Record:
     ask_at: Seconds = -math.inf
     """When to ask next."""
     gone_at: Seconds = -math.inf
+    alias: str = ""
+    """What it called itself, on a link that is no more."""
 
     @property
     def own_evidence(self) -> Seconds:
@@ -76,7 +78,7 @@ class Record:
 class Watch:
     """The lives of a room's members."""
 
-    def __init__(self, circle: Circle, listed: Callable[[PeerId], bool], leader: Callable[[], PeerId | None]) -> None:
+    def __init__(self, circle: Circle, listed: Callable[[PeerId], bool]) -> None:
         """`listed` tells whether a coordinator whom we take for alive has that member in its roster."""
         self.records: dict[PeerId, Record] = {}
         self.due: Seconds = math.inf
@@ -86,7 +88,6 @@ class Watch:
         self._stretch_at: Seconds = 0.0
         self._circle = circle
         self._listed = listed
-        self._leader = leader
 
     def state(self, peer: PeerId) -> State:
         """How that peer stands."""
@@ -125,10 +126,33 @@ class Watch:
         record = self.records.setdefault(peer, Record(peer))
         if record.state is not State.GONE:
             return Action.NOTHING
-        if at <= record.gone_at if voucher else self._circle.now - record.gone_at < DISTRUST_S:
+        if self.distrusts(peer) and not (voucher and at > record.gone_at):
             return Action.NOTHING
         record.vouched_at, record.voucher = max(record.vouched_at, at), voucher
+        later = 0.0 if voucher else FRESH_BEATS * self._circle.every  # by then most are linked, and need no question
+        record.ask_at, record.asked_at = self._circle.now + later, math.inf
         return self._feed(record, Input.VOUCHED)
+
+    def vouch_for_leader(self, peer: PeerId, voucher: PeerId) -> Action:
+        """`voucher` handed on the claim of that member and takes it for alive: others are asked at once.
+
+        Until they answer it counts as heard so long ago that we do not vouch for it ourselves: members that believe one
+        another in turn would keep a dead coordinator for as long as there are members.
+        """
+        record = self.records.setdefault(peer, Record(peer))
+        return self.vouch(peer, self._circle.now - self._patience(record), voucher)
+
+    def distrusts(self, peer: PeerId) -> bool:
+        """Whether we found that member gone just now."""
+        record = self.records.get(peer)
+        return record is not None and record.state is State.GONE and self._circle.now - record.gone_at < DISTRUST_S
+
+    def hears(self, peer: PeerId) -> bool:
+        """Whether that member is heard by us, or was lately by others."""
+        record = self.records.get(peer)
+        if record is None or record.state in (State.GONE, State.SUSPECT):
+            return False
+        return record.state is State.ALIVE or self._circle.now - record.evidence < self._patience(record)
 
     def unlist(self, peer: PeerId) -> Action:
         """The coordinator does not list that member (any more): it is gone, unless we hear it, or did just now."""
@@ -251,8 +275,11 @@ class Watch:
     def _expired(self, record: Record, now: Seconds) -> bool:
         if self._listed(record.peer):
             return False
-        patience = self.suspect_after(record) + MISSES * self._circle.every * self.stretch
-        return now - record.evidence > patience and now - record.asked_at > ANSWER_S
+        return now - record.evidence > self._patience(record) and now - record.asked_at > ANSWER_S
+
+    def _patience(self, record: Record) -> Seconds:
+        """How old the last news of a member may be that others hear: it comes through several, each asking in turn."""
+        return self.suspect_after(record) + MISSES * self._circle.every * self.stretch
 
     def _deadline(self, record: Record) -> Seconds:
         if record.state is State.ALIVE:
@@ -279,9 +306,11 @@ class Watch:
                 self._circle.send(peer, ask)
 
     def _asked(self, vouchers: set[PeerId | None]) -> Iterable[PeerId]:
-        """The coordinator first, then whoever the lot falls on; and some who knew an answer before."""
+        """Whoever the lot falls on, and some who knew an answer before.
+
+        Not the coordinator before others: its answer is its list, and in a full room everybody would ask it at once.
+        """
         heard = [record.peer for record in self.records.values() if record.state is State.ALIVE and record.link]
-        leader = self._leader()
-        drawn = sorted(heard, key=lambda peer: (peer != leader, self._circle.rng.uniform(0, 1)))
+        drawn = sorted(heard, key=lambda _: self._circle.rng.uniform(0, 1))
         knew = [peer for peer in drawn[ASKED_MEMBERS:] if peer in vouchers]
         return drawn[:ASKED_MEMBERS] + knew[:ASKED_MEMBERS]
