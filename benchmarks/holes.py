@@ -3,15 +3,14 @@
 The ear in `meshchat.hearing` follows a delay from half second to half second; a jitter buffer that catches up changes
 it by some milliseconds several times within one, and the ear then reads holes of 100 ms where every sample is there.
 So holes are looked for here piece by piece: the clip is cut into pieces of 32 ms, one every 8 ms, and each loud one
-is searched for in the sound by itself, up to 60 ms to either side of where its neighbourhood was found. A piece is
-there if the best place is like it (correlation above 0.5) and not too faint. A hole is the time from the first to the
-last missing piece's middle, until one is there again.
+is searched for by itself, up to 16 ms (what one cut moves) to either side of where the windows around it were found.
+Further would be wrong: the next period of a vowel would stand in for what is missing. A piece is there if the best
+place is like it (correlation above 0.5) and not too faint. A hole is a run of missing pieces.
 
-Measured on coded speech: 0 ms for sound that is whole, 16 for sound out of which 8 ms are cut every 300 ms; a silence
-of 30 ms reads up to 8, of 40 up to 48, of 60 up to 56, of 100 about 104, of 200 about 200 (where the clip has sound).
-What a decoder guesses in place of a lost packet is often like what was lost and then counts as there, while after six
-packets lost in a row the decoder takes a while to come back, and they read up to 104: how much was guessed, only the
-jitter buffer knows.
+Measured on coded speech: 0 ms for sound that is whole, 16 for sound out of which 8 ms are cut every 300 ms, 0 with 8 ms
+repeated as often; a silence of 30 ms reads up to 8, of 40 up to 48, of 60 up to 56, of 100 about 104, of 200 about 200
+(where the clip has sound). One in twenty packets lost and guessed reads up to 40, since a guess is often like what was
+lost; six lost in a row up to 120, since the decoder takes a while to come back.
 """
 
 from __future__ import annotations
@@ -25,9 +24,12 @@ from meshchat.units import SAMPLE_RATE, Samples
 _RATE = 8_000
 _PIECE = 32 * _RATE // 1000
 _STEP = 8 * _RATE // 1000
-_REACH = 60 * _RATE // 1000
+_DOUBT = 4 * _RATE // 1000  # further for each window, four in 200 ms, in which nothing was found
+_PIECE_REACH = 16 * _RATE // 1000  # what one cut moves; further away a vowel's next period would stand in for it
 _REACH_FIRST = 400 * _RATE // 1000  # nobody knows yet how much the delay wandered on the whole
 _WINDOW = 200 * _RATE // 1000  # long enough to be found without doubt, short enough to follow
+_WINDOW_STEP = _WINDOW // 4
+_FOUND_MIN = 0.7  # a window with a hole in it may be anywhere
 _LIKE_MIN = 0.5
 _FAINT = 0.25  # of the usual gain
 _LOUD_DB = -22.0
@@ -53,20 +55,30 @@ def _reduced(sound: Samples) -> _Reals:
 
 def _search(heard: _Reals, reference: _Reals, lag: int) -> tuple[npt.NDArray[np.intp], _Reals, _Reals]:
     """Each piece of the reference within the sound: where it starts, its likeness and its gain at the best place."""
+    lags = _lags(heard, reference, lag)
     found: list[tuple[int, float, float]] = []
-    window_at, reach = -_WINDOW, _REACH_FIRST
     for start in range(0, len(reference) - _WINDOW, _STEP):
-        if start + lag < reach or start + lag + _WINDOW + _REACH > len(heard):
-            continue
-        if start >= window_at + _WINDOW // 4:
-            window_at = start
-            best, like, _ = _best(heard, reference[start : start + _WINDOW], start + lag, reach)
-            lag, reach = (best - start, _REACH) if like > _LIKE_MIN else (lag, reach)
-        if start + lag >= _REACH:
-            _, like, gain = _best(heard, reference[start : start + _PIECE], start + lag, _REACH)
+        at = start // _WINDOW_STEP
+        near = {lags[each] for each in range(at - 3, at + 3) if each in lags}
+        places = [start + each for each in near if _PIECE_REACH <= start + each <= len(heard) - _PIECE - _PIECE_REACH]
+        if places and at in lags:
+            tried = [_best(heard, reference[start : start + _PIECE], place, _PIECE_REACH) for place in places]
+            _, like, gain = max(tried, key=lambda best: best[1])
             found.append((start, like, gain))
     starts = np.array([start for start, _, _ in found], np.intp)
     return starts, np.array([like for _, like, _ in found]), np.array([gain for _, _, gain in found])
+
+
+def _lags(heard: _Reals, reference: _Reals, lag: int) -> dict[int, int]:
+    """Where each window of the reference lies in the sound, by number; one that is not found is where the last was."""
+    lags: dict[int, int] = {}
+    reach = _REACH_FIRST
+    for start in range(0, len(reference) - _WINDOW, _WINDOW_STEP):
+        if reach <= start + lag <= len(heard) - _WINDOW - reach:
+            best, like, _ = _best(heard, reference[start : start + _WINDOW], start + lag, reach)
+            lag, reach = (best - start, _PIECE_REACH) if like > _FOUND_MIN else (lag, min(_REACH_FIRST, reach + _DOUBT))
+            lags[start // _WINDOW_STEP] = lag
+    return lags
 
 
 def _best(heard: _Reals, piece: _Reals, near: int, reach: int) -> tuple[int, float, float]:

@@ -114,7 +114,7 @@ async def _fill(stage: lab.Stage, places: list[lab.Place], silent: int) -> None:
         log = stage.folder / "listener.npz" if name == "listener" else None
         peer = await stage.start(name, place, mic=microphone, log=log, voices_only=log is not None)
         known = len(stage.peers) - 1
-        await peer.until("it knew everybody", lambda peer=peer, known=known: len(_joined(peer)) >= known)  # type: ignore[misc]
+        await peer.until("it was in the room", lambda peer=peer, known=known: _is_in(peer, known))  # type: ignore[misc]
     print(f"a room of {len(stage.peers)}, two of them talking", flush=True)
 
 
@@ -134,8 +134,10 @@ async def _join(stage: lab.Stage, place: lab.Place, number: int) -> Joining:
     return found
 
 
-def _joined(peer: lab.Peer) -> set[str]:
-    return {note.who for note in peer.notes if note.what == "joined"}
+def _is_in(peer: lab.Peer, known: int) -> bool:
+    """Whether it knows so many others, and whom to follow."""
+    others = {note.who for note in peer.notes if note.what == "joined"}
+    return len(others) >= known and any(note.what == "coordinator" and note.who for note in peer.notes)
 
 
 def _sounds(peer: lab.Peer) -> list[Seconds]:

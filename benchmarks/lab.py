@@ -135,6 +135,7 @@ class Peer:
                 self.notes.append(msgspec.json.decode(line, type=Note))
             async with self.said:
                 self.said.notify_all()
+        await self.process.wait()
         async with self.said:
             self.said.notify_all()
 
