@@ -59,6 +59,7 @@ class Answers:
             epoch=claim.epoch if claim else 0,
             coordinator=claim.leader if claim else None,
             members=self.members(),
+            locked=room.gate.locked,
         )
 
     def rooms(self) -> tuple[RoomSummary, ...]:
@@ -114,6 +115,7 @@ class Answers:
                 deafened=member.deafened,
                 level_db=round(out.level_db, 1),
                 addresses=member.addresses,
+                moderator=member.moderator,
             )
         quality = self._call.quality(member.peer)
         voice = quality.voice if quality else None
@@ -136,6 +138,7 @@ class Answers:
             volume=self._call.volume(member.peer),
             addresses=member.addresses,
             reachable=member.reachable,
+            moderator=member.moderator,
         )
 
     def _counters(self) -> dict[str, int]:

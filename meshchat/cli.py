@@ -29,6 +29,12 @@ from meshchat.units import safe_text
 WRONG_USAGE = 2
 INTERRUPTED = 130
 
+ABOUT_A_MEMBER: dict[str, Callable[[str], control.Command]] = {
+    "kick": control.Kick, "ban": control.Ban, "pardon": control.Pardon, "appoint": control.Appoint,
+    "dismiss": control.Dismiss,
+}  # fmt: skip
+"""Orders that name somebody, and nothing else."""
+
 DEMO_SECONDS = 10.0
 """How long the demonstration talks when it is not told."""
 
@@ -39,7 +45,7 @@ HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "
 
 WORDS = (
     "rooms", "create", "join", "invite", "leave", "members", "alias", "mute", "unmute", "deafen", "undeafen", "volume",
-    "status", "events", "stop", "demo",
+    "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "status", "events", "stop", "demo",
 )  # fmt: skip
 
 ABOUT = {
@@ -47,6 +53,10 @@ ABOUT = {
     "invite": "show the link that lets others into this locked room",
     "leave": "go out of the room", "members": "list who is in the room", "alias": "change the name others are shown",
     "mute": "send no sound", "unmute": "send sound again", "deafen": "play no sound", "undeafen": "play sound again",
+    "kick": "send a member out of the room", "ban": "send a member out for good",
+    "pardon": "let somebody in again who was sent out", "appoint": "make a member a moderator",
+    "dismiss": "make a moderator a member again", "lock": "let in only those with the invite link, a new one",
+    "unlock": "let everybody in",
     "volume": "play one member louder or softer (1 is as sent)", "status": "tell how everything stands",
     "events": "tell what happens until Ctrl+C", "stop": "leave the room and end the daemon",
     "demo": "let a few peers talk on this machine and prove that they hear each other",
@@ -166,7 +176,7 @@ def _command(words: argparse.Namespace) -> control.Command:
     plain: dict[str, Callable[[], control.Command]] = {
         "rooms": control.Rooms, "invite": control.Invite, "leave": control.Leave, "members": control.Members,
         "mute": control.Mute, "unmute": control.Unmute, "deafen": control.Deafen, "undeafen": control.Undeafen,
-        "status": control.GetStatus, "stop": control.Stop,
+        "lock": control.Lock, "unlock": control.Unlock, "status": control.GetStatus, "stop": control.Stop,
     }  # fmt: skip
     if words.word == "create":
         return control.Create(_name(words.name), words.locked, _name(words.shown_as) if words.shown_as else "")
@@ -174,6 +184,8 @@ def _command(words: argparse.Namespace) -> control.Command:
         return control.Enter(words.name)
     if words.word == "volume":
         return control.Volume(words.member, words.gain)
+    if words.word in ABOUT_A_MEMBER:
+        return ABOUT_A_MEMBER[words.word](words.member)
     return named[words.word](_name(words.name)) if words.word in named else plain[words.word]()
 
 
@@ -261,8 +273,9 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
     if word == "create":
         parser.add_argument("--locked", action="store_true", help="only those with the invite link can come in")
         parser.add_argument("--shown-as", metavar="NAME", help="what strangers see of a locked room; else no name")
-    if word == "volume":
+    if word == "volume" or word in ABOUT_A_MEMBER:
         parser.add_argument("member", metavar="MEMBER", help="an alias, or the first digits of an id")
+    if word == "volume":
         parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
     config.add_option(parser, "profile")
     parser.add_argument("--json", action="store_true", help="print one JSON object (events: one a line)")

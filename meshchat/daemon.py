@@ -27,6 +27,7 @@ from meshchat.entrance import Entrance, cleaned
 from meshchat.errors import NetworkError, Refused
 from meshchat.identity import ProfileLock, load_identity
 from meshchat.mesh import Mesh
+from meshchat.moderation import Moderation
 from meshchat.peers import effects
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.room import open_room
@@ -66,6 +67,7 @@ class Daemon:
         self.call = Call(config, self.mesh.send_media, self._notify_from_thread)
         self.answers = Answers(config, self.mesh, self.call, self._started_at)
         self.entrance = Entrance(self.mesh, self.answers, self._identity.private_key, self._started_at)
+        self.moderation = Moderation(self.mesh, self.answers, self._notice)
         self.control = control.ControlServer(config.profile, self._handle, self._snapshot)
         self.discovery: Discovery | None = None
         self._addresses: tuple[interfaces.LocalAddress, ...] = ()
@@ -179,6 +181,7 @@ class Daemon:
                 self._publish_member(peer, control.MemberJoined)
             case effects.MemberLeft(peer, alias, reason):
                 self.call.member_left(peer)
+                self.moderation.left(peer, alias)
                 self._speaking.discard(peer)
                 log.info("%s (%s) left: %s", alias, short(peer), reason)
                 self.control.publish(control.MemberLeft(peer, alias, reason))
@@ -203,10 +206,14 @@ class Daemon:
                 room = self.answers.room()
                 if room:
                     self.control.publish(control.RoomEntered(room))
-            case effects.RoomLeft(room_id, name):
-                log.info("left %s", name)
+            case effects.RoomLeft(room_id, name, reason):
+                log.info("left %s: %s", name, reason)
                 self.call.room_left()
-                self.control.publish(control.RoomLeft(name, room_id, "left"))
+                self.control.publish(control.RoomLeft(name, room_id, reason))
+            case effects.Ordered():
+                self.moderation.ordered(event)
+            case effects.SecretChanged(secret):
+                self.entrance.renew(secret)
             case effects.CoordinatorChanged(claim):
                 log.info("coordinator: %s", short(claim.leader) if claim else "none yet")
                 told = (claim.epoch, claim.leader) if claim else (0, None)
@@ -300,6 +307,8 @@ class Daemon:
             case control.Volume(member=member, gain=gain):
                 self._must_be_in_room()
                 self.call.set_volume(self.answers.find_member(member), gain)
+            case _ if self.moderation.obey(command):
+                pass
             case control.Stop():
                 self._loop.call_later(METER_S, self.stop)  # after the answer
             case _:

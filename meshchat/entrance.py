@@ -18,6 +18,7 @@ from meshchat.discovery import RoomNotice
 from meshchat.errors import Refused, UsageError
 from meshchat.locks.bind import NONCE_BYTES, SECRET_BYTES, locked_room
 from meshchat.locks.invite import ADDRESSES_MAX, Invite, link, read_link
+from meshchat.locks.statements import found
 from meshchat.mesh import Mesh
 from meshchat.peers.room import open_room
 from meshchat.units import RoomId, Seconds, safe_text
@@ -35,6 +36,7 @@ class Entrance:
         self._mesh = mesh
         self._answers = answers
         self._private_key = private_key
+        self._public_key = private_key.public_key().public_bytes_raw()
         self._started_at = started_at
         self._invite: Invite | None = None
         self._shown = ""
@@ -48,8 +50,11 @@ class Entrance:
 
     def create_locked(self, name: str, shown: str) -> str:
         """Founds a locked room and enters it; the invite link. Strangers see it as `shown`, or without a name."""
-        founder, nonce = self._private_key.public_key().public_bytes_raw(), os.urandom(NONCE_BYTES)
-        self._enter(Invite(locked_room(founder, nonce), name, os.urandom(SECRET_BYTES), (), founder, nonce), shown)
+        nonce = os.urandom(NONCE_BYTES)
+        invite = Invite(
+            locked_room(self._public_key, nonce), name, os.urandom(SECRET_BYTES), (), self._public_key, nonce
+        )
+        self._enter(invite, shown)
         return self.link()
 
     async def join(self, name: str) -> None:
@@ -89,9 +94,17 @@ class Entrance:
         locked = room.gate.locked
         return (RoomNotice(room.id, self._shown if locked else room.name, locked, 1 + len(room.members())),)
 
+    def renew(self, secret: bytes) -> None:
+        """Another secret opens the room that we are in: links made from now on carry it."""
+        if self._invite:
+            self._invite = replace(self._invite, secret=secret)
+
     def _enter(self, invite: Invite, shown: str) -> None:
+        """Whoever comes back to a room of its own founds it again, lest nobody is there who knows that it did."""
+        own = invite.founder == self._public_key
+        statement = found(self._private_key, invite.nonce, shown) if own else None
         self._invite, self._shown = invite, shown
-        self._mesh.enter(invite.room, invite.name, invite.secret)
+        self._mesh.enter(invite.room, invite.name, invite.secret, statement)
 
     def _not_here(self, room: RoomId, name: str) -> RoomId:
         joined = self._mesh.node.room

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from meshchat.errors import WireError
 from meshchat.identity import Identity
 from meshchat.interfaces import LocalAddress
+from meshchat.locks.statements import Kind, Statement
 from meshchat.peers import effects as out
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.messages import ADDRESSES_MAX, Message, describe
@@ -73,6 +74,7 @@ class Mesh:
         self.endpoint = Endpoint(identity, self.port, self)
         self.media_routes: tuple[Route, ...] = ()
         """The ways to every member; replaced as a whole, so that any thread may read it."""
+        self._private_key = identity.private_key
         self._links: dict[PeerId, list[Connection]] = {}
         self._doubles = Doubles(self._replace)
         self._sleep_clock = SleepClock()
@@ -98,10 +100,17 @@ class Mesh:
         """Where this peer can be reached."""
         return tuple(Address(host, self.port.number) for host in self.port.hosts)
 
-    def enter(self, room: RoomId, name: str, secret: bytes | None = None) -> None:
-        """Goes into a room, a locked one with its `secret`; `Refused` if we are in it."""
-        self.node.enter(room, name, self._now(), secret)
+    def enter(self, room: RoomId, name: str, secret: bytes | None = None, found: Statement | None = None) -> None:
+        """Goes into a room, a locked one with its `secret`, our own with what founds it; `Refused` if we are in it."""
+        self.node.enter(room, name, self._now(), secret, found)
         self.pump()
+
+    def order(self, kind: Kind, subject: str = "", value: str = "") -> None:
+        """Gives an order in our room; `Refused` where we have no right to it, or it would change nothing."""
+        try:
+            self.node.order(self._private_key, kind, self._now(), subject, value)
+        finally:
+            self.pump()
 
     def leave(self) -> None:
         """Goes out of the room; `Refused` if we are in none."""

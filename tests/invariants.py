@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -18,6 +19,9 @@ QUIET_S: Seconds = 5.0
 
 MESSAGES_PER_S_MAX = 200
 """Most control messages that a member sends and receives a second, in a room of up to 100."""
+
+ROTATED_S: Seconds = 1.0
+"""After the news of a kick nobody seals with a key of before for longer than this."""
 
 HOPS_MAX = 3
 """Members further apart than this, with nobody to hear both, are not promised one room."""
@@ -86,6 +90,8 @@ def _broken_in(village: Village, part: list[Villager], liars: bool) -> Iterator[
     if len({_names(peer, members) for peer in part}) > 1:
         yield "3: different names"
     yield from _keys(village, part)
+    if any(peer.law() != part[0].law() for peer in part):
+        yield "8: different laws"
 
 
 def _names(peer: Villager, members: set[PeerId]) -> tuple[str, ...]:
@@ -116,6 +122,30 @@ def _keys_of(peer: Villager, sender: PeerId) -> set[tuple[int, int, bytes]]:
         elif isinstance(event, out.KeyReceived) and event.peer == sender:
             keys.add((event.ssrc, event.key_id, event.base_key))
     return keys
+
+
+def overheard(village: Village) -> list[str]:
+    """4: keys that an honest member sealed with a second after it knew of a kick, and that the kicked one was told."""
+    told = {
+        peer.id: {event.base_key for _, event in peer.seen(out.KeyReceived) if isinstance(event, out.KeyReceived)}
+        for peer in village.peers.values()
+    }
+    names = {peer.id: peer.name for peer in village.peers.values()}
+    return [
+        f"4: {names[gone]}, sent away, can hear {peer.name}"
+        for peer in village.peers.values()
+        for gone, since in (peer.excluded_at.items() if peer.honest and peer.alive else ())
+        if any(until > since + ROTATED_S and key in told[gone] for key, until in _sealed_with(peer))
+    ]
+
+
+def _sealed_with(peer: Villager) -> Iterator[tuple[bytes, Seconds]]:
+    """Each key that it sealed with, and until when."""
+    changes = [
+        (at, event.base_key) for at, event in peer.seen(out.SendKeyChanged) if isinstance(event, out.SendKeyChanged)
+    ]
+    ends = [at for at, _ in changes[1:]] + [math.inf]
+    return ((key, until) for (_, key), until in zip(changes, ends, strict=True))
 
 
 def overloaded(village: Village, over_s: int = 5) -> list[str]:

@@ -71,9 +71,16 @@ class Daemon:
     """One daemon and everything that it wrote."""
 
     def __init__(
-        self, folder: Path, name: str, *words: str, prefix: Sequence[str] = (), profile: Path | None = None
+        self,
+        folder: Path,
+        name: str,
+        *words: str,
+        prefix: Sequence[str] = (),
+        profile: Path | None = None,
+        program: str = "meshchat",
     ) -> None:
-        """Starts it; `prefix` are words before the command, such as `ip netns exec somewhere`."""
+        """Starts it; `prefix` are words before the command, such as `ip netns exec somewhere`; `program` is the module
+        that runs, where it is a patched one."""
         self.name = name
         self.profile = profile or folder / name
         self.recording = folder / f"{name}.wav"
@@ -81,7 +88,7 @@ class Daemon:
         self.started_at = time.monotonic()
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [*prefix, *_line(self.profile, "--headless", "--alias", name, *words)],
+                [*prefix, *_line(self.profile, "--headless", "--alias", name, *words, program=program)],
                 stdout=out,
                 stderr=err,
                 env=_environment(),
@@ -217,9 +224,9 @@ class Lab:
         self.folder = folder
         self.daemons: list[Daemon] = []
 
-    def start(self, name: str, *words: str, prefix: Sequence[str] = ()) -> Daemon:
+    def start(self, name: str, *words: str, prefix: Sequence[str] = (), program: str = "meshchat") -> Daemon:
         """A daemon with that alias; it is not ready yet."""
-        self.daemons.append(Daemon(self.folder, name, *words, prefix=prefix))
+        self.daemons.append(Daemon(self.folder, name, *words, prefix=prefix, program=program))
         return self.daemons[-1]
 
     def sink(self, name: str) -> tuple[str, str]:
@@ -295,8 +302,8 @@ def is_well_formed(path: Path) -> bool:
     return rate == SAMPLE_RATE and sound.ndim == 1 and 0 <= there - len(sound) <= SAMPLE_RATE / 10
 
 
-def _line(profile: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "meshchat", *words, "--profile", str(profile)]
+def _line(profile: Path, *words: str, program: str = "meshchat") -> list[str]:
+    return [sys.executable, "-m", program, *words, "--profile", str(profile)]
 
 
 def _environment() -> dict[str, str]:

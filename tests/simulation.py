@@ -13,13 +13,17 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from meshchat.errors import WireError
+from meshchat.locks.bind import peer_id_of_key
+from meshchat.locks.statements import Statement
 from meshchat.peers import effects as out
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.messages import LENGTH_BYTES, Beat, Message, decode, encode
 from meshchat.peers.node import Node
 from meshchat.peers.room import open_room
-from meshchat.units import Address, PeerId, Seconds
+from meshchat.units import Address, PeerId, RoomId, Seconds
 from tests.villager import SealingWax, Villager
 
 HANDSHAKE_S = 0.03
@@ -45,6 +49,8 @@ class Village:
         self.seed = seed
         self.now: Seconds = 100.0
         self.peers: dict[str, Villager] = {}
+        self.rooms: dict[str, tuple[RoomId, bytes]] = {}
+        """The founded rooms by name: their ids, and the secrets of their first links."""
         self.loss = loss
         self.latency_s = latency_s
         self.sent: Counter[str] = Counter()
@@ -71,9 +77,11 @@ class Village:
 
     def born(self, name: str, *, alias: str | None = None, mdns: bool = True, host: int = 0) -> Villager:
         """A peer appears; with mDNS it and the others hear of each other at once."""
-        peer_id = PeerId(self.rng.randbytes(32).hex())
+        key = Ed25519PrivateKey.from_private_bytes(self.rng.randbytes(32))
+        peer_id = peer_id_of_key(key.public_key().public_bytes_raw())
         address = Address(f"10.0.{len(self.peers) // 250}.{len(self.peers) % 250 + 1}", 47474)
-        peer = Villager(name, alias or name, peer_id, address, host, self._new_node(peer_id, alias or name, host))
+        node = self._new_node(peer_id, alias or name, host)
+        peer = Villager(name, alias or name, peer_id, key, address, host, node)
         peer.offset = self.rng.uniform(-50.0, 1e6)
         peer.node.set_addresses((str(address),))
         self.peers[name] = self._by_id[peer_id] = peer
@@ -85,12 +93,19 @@ class Village:
         return peer
 
     def enter(
-        self, names: Iterable[str], room: str = "lobby", *, introduce: bool = True, secret: bytes | None = None
+        self,
+        names: Iterable[str],
+        room: str = "lobby",
+        *,
+        introduce: bool = True,
+        secret: bytes | None = None,
+        statement: Statement | None = None,
     ) -> None:
         """Each of the named peers enters a room, and mDNS tells it unless it is not to `introduce` them."""
+        room_id, link_secret = self.rooms.get(room, (open_room(room), None))
         for name in names:
             peer = self.peers[name]
-            peer.node.enter(open_room(room), room, self._clock(peer), secret)
+            peer.node.enter(room_id, room, self.clock(peer), secret or link_secret, statement)
             self._settle(peer)
             for other in list(self.peers.values()) if introduce else ():
                 self._introduce(peer, other)
@@ -98,7 +113,7 @@ class Village:
     def leave(self, name: str) -> None:
         """The peer leaves its room."""
         peer = self.peers[name]
-        peer.node.leave(self._clock(peer))
+        peer.node.leave(self.clock(peer))
         self._settle(peer)
 
     def crash(self, name: str) -> None:
@@ -121,13 +136,12 @@ class Village:
 
     def freeze(self, name: str) -> None:
         """The peer is stopped (SIGSTOP); what comes waits, and its clock goes on."""
-        self.peers[name].frozen = True
-        self.peers[name].held.clear()
+        self.peers[name].stop(self.now)
 
     def thaw(self, name: str) -> None:
         """It goes on, as if no time had passed."""
         peer = self.peers[name]
-        peer.frozen = False
+        peer.go_on(self.now)
         held, peer.held = peer.held, []
         self._tick_now(peer)
         for arrival in held:
@@ -138,7 +152,7 @@ class Village:
     def sleep(self, name: str) -> None:
         """The machine is suspended: nothing comes in, and its clock stands still."""
         peer = self.peers[name]
-        peer.asleep_since = self.now
+        peer.asleep_since = peer.stopped_at = self.now
 
     def rouse(self, name: str) -> None:
         """It wakes, and notices (the shell compares two clocks)."""
@@ -146,11 +160,11 @@ class Village:
         if peer.asleep_since is None:
             return
         slept = self.now - peer.asleep_since
-        peer.asleep_since = None
+        peer.go_on(self.now)
         peer.offset -= slept
         peer.tick_at = None
         if slept > 2:
-            peer.node.woke(self._clock(peer))
+            peer.node.woke(self.clock(peer))
         self._tell_all(peer)
         self._tick_now(peer)
 
@@ -210,7 +224,8 @@ class Village:
     def _new_node(self, peer_id: PeerId, alias: str, host: int) -> Node:
         return Node(peer_id, alias, random.Random(self.rng.random()), self.rng.randbytes, SealingWax(peer_id), host)
 
-    def _clock(self, peer: Villager) -> Seconds:
+    def clock(self, peer: Villager) -> Seconds:
+        """What that peer's own clock shows."""
         return (self.now if peer.asleep_since is None else peer.asleep_since) + peer.offset
 
     def _at(self, when: Seconds, act: Callable[[], None]) -> None:
@@ -221,7 +236,7 @@ class Village:
             return
         room = known.node.room
         hints = (RoomHint(room.id, room.name),) if room else ()
-        to.node.directory.learn(known.id, (known.address,), hints, self._clock(to))
+        to.node.directory.learn(known.id, (known.address,), hints, self.clock(to))
         self._wake(to)
 
     def _tell_all(self, peer: Villager) -> None:
@@ -249,7 +264,7 @@ class Village:
                 self._tick_now(peer)
 
     def _tick_now(self, peer: Villager) -> None:
-        timer = peer.node.tick(self._clock(peer))
+        timer = peer.node.tick(self.clock(peer))
         for effect in peer.node.effects():
             self._do(peer, effect)
         self._plan_after(peer, timer)
@@ -261,6 +276,7 @@ class Village:
         self._plan_after(peer, peer.node.timer())
 
     def _plan_after(self, peer: Villager, timer: Seconds | None) -> None:
+        peer.note_law(self.now)
         if timer is not None:
             self._plan(peer, max(timer - peer.offset, self.now + 0.001))
 
@@ -323,11 +339,11 @@ class Village:
         self.load[peer.name, int(self.now)] += 1
         message = decode(body)
         try:
-            peer.node.received(sender.id, message, self._clock(peer))
+            peer.node.received(sender.id, message, self.clock(peer))
         except WireError as error:
             peer.refused.append(str(error))
             self._hang_up(peer, sender.id, str(error))
-            peer.node.link_down(sender.id, str(error), self._clock(peer))
+            peer.node.link_down(sender.id, str(error), self.clock(peer))
         if not isinstance(message, Beat) or peer.node.has_effects:  # a beat that moves nothing moves no timer
             self._tick_now(peer)
 
@@ -357,10 +373,10 @@ class Village:
         seed = addresses[0] if addresses[0] in peer.node.directory.seeds() else None
         for (a, b), old in zip(ends, held, strict=True):
             if old:
-                a.node.link_down(b.id, "restarted" if b.restarted_at > old[1] else "renewed", self._clock(a))
+                a.node.link_down(b.id, "restarted" if b.restarted_at > old[1] else "renewed", self.clock(a))
             self._links[a.id, b.id] = (number, self.now)
         for a, b in ends:
-            a.node.link_up(b.id, b.address, seed if a is peer else None, self._clock(a))
+            a.node.link_up(b.id, b.address, seed if a is peer else None, self.clock(a))
         for a, _ in ends:
             self._settle(a)
 
@@ -379,5 +395,5 @@ class Village:
             peer.held.append(lambda: self._hung_up(peer, gone, number, reason))
         elif (gone.name, peer.name) not in self._cut:
             del self._links[peer.id, gone.id]
-            peer.node.link_down(gone.id, reason, self._clock(peer))
+            peer.node.link_down(gone.id, reason, self.clock(peer))
             self._tick_now(peer)

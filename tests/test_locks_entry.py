@@ -37,8 +37,8 @@ def entries(
 def both_satisfied(newcomer: SecretEntry, member: SecretEntry) -> tuple[bool, bool]:
     """Whether the newcomer, then the member, takes the other for one who knows."""
     return (
-        newcomer.check(member.challenge, member.answer(newcomer.challenge)),
-        member.check(newcomer.challenge, newcomer.answer(member.challenge)),
+        newcomer.check(member.challenge, member.answers(newcomer.challenge)),
+        member.check(newcomer.challenge, newcomer.answers(member.challenge)),
     )
 
 
@@ -58,19 +58,19 @@ def test_the_secret_of_another_room_does_not_fit() -> None:
 def test_eve_between_them_gets_answers_that_name_eve() -> None:
     """She has a link to each and passes everything on."""
     ann_at_eve, bob_at_eve = (SecretEntry(SECRET, ROOM, me, EVE, seeded(n)) for n, me in enumerate((ANN, BOB)))
-    assert not bob_at_eve.check(ann_at_eve.challenge, ann_at_eve.answer(bob_at_eve.challenge))
-    assert not ann_at_eve.check(bob_at_eve.challenge, bob_at_eve.answer(ann_at_eve.challenge))
+    assert not bob_at_eve.check(ann_at_eve.challenge, ann_at_eve.answers(bob_at_eve.challenge))
+    assert not ann_at_eve.check(bob_at_eve.challenge, bob_at_eve.answers(ann_at_eve.challenge))
 
 
 def test_an_answer_sent_back_to_its_author_proves_nothing() -> None:
     _, bob = entries()
-    assert not bob.check(bob.challenge, bob.answer(bob.challenge))
-    assert not any(bob.check(theirs, bob.answer(theirs)) for theirs in (bytes(16), SECRET))
+    assert not bob.check(bob.challenge, bob.answers(bob.challenge))
+    assert not any(bob.check(theirs, bob.answers(theirs)) for theirs in (bytes(16), SECRET))
 
 
 def test_an_answer_of_yesterday_is_no_answer_today() -> None:
     ann, bob = entries()
-    old = ann.answer(bob.challenge)
+    old = ann.answers(bob.challenge)
     today = SecretEntry(SECRET, ROOM, BOB, ANN, seeded(3))
     assert bob.check(ann.challenge, old)
     assert not today.check(ann.challenge, old)
@@ -79,10 +79,10 @@ def test_an_answer_of_yesterday_is_no_answer_today() -> None:
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_bytes_from_nowhere_open_nothing(challenge: bytes, answer: bytes) -> None:
     _, bob = entries()
-    assert not bob.check(challenge, answer)
+    assert not bob.check(challenge, (answer,))
     if len(challenge) != 16:
         with pytest.raises(WireError, match="challenge"):
-            bob.answer(challenge)
+            bob.answers(challenge)
 
 
 # By passphrase

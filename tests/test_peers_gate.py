@@ -71,7 +71,7 @@ def test_a_proof_of_another_room_or_before_its_knock_is_worth_nothing() -> None:
     assert room is not None
     link = ann.node.links[bob.id]
     link.greeted = True
-    assert not room.gate.heard(link, Proven("0" * 32, b"x" * 32))
+    assert not room.gate.heard(link, Proven("0" * 32, (b"x" * 32,)))
     assert not room.gate.heard(link, Knock("0" * 32, b"c" * 16))
     assert not room.gate.trusts(link)
 

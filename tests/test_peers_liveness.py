@@ -29,7 +29,7 @@ class Room:
         rng = random.Random(1)
         self.circle = Circle(ME, "me", Directory(ME, rng), SealingWax(ME), rng, now=100.0)
         self.listed: set[PeerId] = set()
-        self.watch = Watch(self.circle, lambda peer: peer in self.listed)
+        self.watch = Watch(self.circle, lambda peer: peer in self.listed, lambda _: False)
         for peer in PEERS:
             link = Link(peer, Address("192.0.2.1", 1), up_at=100.0, heard_at=100.0, admitted=True)
             self.circle.links[peer] = link

@@ -30,6 +30,8 @@ from meshchat.peers.messages import (
     describe,
     encode,
 )
+from meshchat.peers.orders import Orders, OrdersWanted, Secret, SecretWanted
+from tests.locks_lab import ANN, FOUND, room_with_moderators
 
 PEER, ROOM = "ab" * 32, "cd" * 16
 CLAIM = Claim(3, 1, PEER)
@@ -42,6 +44,10 @@ MESSAGES: list[Message] = [
     Roster(CLAIM, 4, (Entry(PEER, 1, "ann", ("192.0.2.1:47474",)),)),
     Key(ROOM, 0xFFFF_FFFF, 2, bytes(range(KEY_BYTES))),
     Neighbours((Neighbour(PEER, ("192.0.2.1:47474",), ROOM, "lobby"),)),
+    Orders((FOUND, *room_with_moderators(ANN).statements)),
+    OrdersWanted(ROOM),
+    Secret(ROOM, bytes(16)),
+    SecretWanted(ROOM),
 ]
 
 
@@ -103,4 +109,5 @@ def test_the_log_shows_no_key() -> None:
     key = Key(ROOM, 1, 2, b"k" * KEY_BYTES)
     assert "a2tr" not in describe(key)
     assert "key_id=2" in describe(key)
+    assert "a2tr" not in describe(Secret(ROOM, b"k" * 16))
     assert "\x1b" not in describe(Moved(Presence(ROOM, "\x1b[2J", "a")))

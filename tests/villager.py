@@ -7,6 +7,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from meshchat.locks.law import Law
 from meshchat.peers import effects as out
 from meshchat.peers.node import Node
 from meshchat.units import Address, PeerId, Seconds
@@ -32,6 +35,7 @@ class Villager:
     name: str
     alias: str
     id: PeerId
+    key: Ed25519PrivateKey
     address: Address
     host: int
     node: Node
@@ -47,6 +51,10 @@ class Villager:
     """Why it closed links for what came on them."""
     held: list[Callable[[], None]] = field(default_factory=list)
     """What arrived while it was frozen."""
+    excluded_at: dict[PeerId, Seconds] = field(default_factory=dict)
+    """Since when it knows that somebody is kicked or banned in its room."""
+    stopped_at: Seconds = -math.inf
+    """When it was last frozen or put to sleep."""
     tick_at: Seconds | None = None
     """When its next tick is planned."""
 
@@ -55,11 +63,34 @@ class Villager:
         """Whether it does anything."""
         return self.alive and not self.frozen and self.asleep_since is None
 
+    def stop(self, now: Seconds) -> None:
+        """It does nothing from now on, and what comes is held."""
+        self.frozen, self.stopped_at = True, now
+        self.held.clear()
+
+    def go_on(self, now: Seconds) -> None:
+        """It does something again; what it had no time to do yet counts from now."""
+        self.frozen, self.asleep_since = False, None
+        for peer, at in self.excluded_at.items():
+            if at > self.stopped_at - 2:
+                self.excluded_at[peer] = now
+
+    def note_law(self, now: Seconds) -> None:
+        """Remembers since when somebody is excluded."""
+        law = self.law()
+        excluded = law.excluded if law else frozenset()
+        if excluded or self.excluded_at:
+            self.excluded_at = {peer: self.excluded_at.get(peer, now) for peer in excluded}
+
     def born_again(self, node: Node, now: Seconds) -> None:
         """Starts anew: with the same key, and nothing remembered."""
         self.node, self.alive, self.frozen, self.asleep_since = node, True, False, None
         self.held, self.tick_at, self.restarted_at = [], None, now
         node.set_addresses((str(self.address),))
+
+    def law(self) -> Law | None:
+        """What holds in its room, as far as it knows."""
+        return self.node.room.court.law if self.node.room else None
 
     def seen(self, kind: type[out.Event]) -> list[tuple[Seconds, out.Event]]:
         """The events of one kind, with their times."""
@@ -86,3 +117,11 @@ class Villager:
         before = [leader for when, leader in told if when < at][-1:]
         followed = before + [leader for when, leader in told if when >= at]
         return [leader for number, leader in enumerate(followed) if number and leader != followed[number - 1]]
+
+
+def stay_in_spite(peer: Villager) -> None:
+    """That peer's program is patched: it takes no notice of being sent away."""
+    room = peer.node.room
+    assert room is not None
+    peer.honest = False
+    room.discipline.obey = lambda: None  # type: ignore[method-assign]

@@ -79,6 +79,10 @@ class Law:
     """The orders that all this rests on: unlifted kicks, bans and mutes, and the latest of each of the others."""
     removals: tuple[Order, ...]
     """All kicks and bans that count, the lifted ones too: an appointment must know of them."""
+    appointments: tuple[Order, ...]
+    """All that the founder made, oldest first, whether they still hold or not."""
+    founding: Statement
+    """The statement that made the room."""
     number: int
     """The highest number that counts."""
 
@@ -183,6 +187,8 @@ def _summed_up(found: Statement, reading: _Reading) -> Law:
         secret=secret.statement.value if secret else "",
         standing=(*kicks, *mutes, *(order for order in (lock, settings, secret) if order)),
         removals=tuple(order for order in orders if order.statement.kind in REMOVALS),
+        appointments=tuple(order for order in orders if order.statement.kind == "appoint"),
+        founding=found,
         number=max(order.statement.number for order in orders),
     )
 

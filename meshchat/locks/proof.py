@@ -33,27 +33,31 @@ ANSWER_BYTES = 32
 class SecretEntry:
     """One side of one entry; both sides are alike. Make a new one for each link and each try."""
 
-    def __init__(self, secret: bytes, room: RoomId, me: PeerId, peer: PeerId, draw: Draw) -> None:
-        if len(secret) != SECRET_BYTES or me == peer:
-            raise ValueError("an entry takes a secret of 16 bytes and two different peers")
-        self._secret = secret
+    def __init__(
+        self, secret: bytes, room: RoomId, me: PeerId, peer: PeerId, draw: Draw, older: tuple[bytes, ...] = ()
+    ) -> None:
+        """`older` are secrets that held before: we show that we know them too, and take none of them for an answer."""
+        if any(len(each) != SECRET_BYTES for each in (secret, *older)) or me == peer:
+            raise ValueError("an entry takes secrets of 16 bytes and two different peers")
+        self._secrets = (secret, *older)
         self._room = room
         self._me = me
         self._peer = peer
         self.challenge = draw(CHALLENGE_BYTES)
         """What the other side has to answer."""
 
-    def answer(self, their_challenge: bytes) -> bytes:
-        """The proof that we know the secret, for this peer and this challenge; `WireError` if it is no challenge."""
+    def answers(self, their_challenge: bytes) -> tuple[bytes, ...]:
+        """The proofs that we know each of our secrets, for this peer and this challenge; `WireError` if it is none."""
         if len(their_challenge) != CHALLENGE_BYTES:
             raise WireError(f"a challenge of {len(their_challenge)} bytes")
-        return self._proof(self._me, self._peer, their_challenge, self.challenge)
+        told = self._told(self._me, self._peer, their_challenge, self.challenge)
+        return tuple(hmac.digest(secret, told, "sha256") for secret in self._secrets)
 
-    def check(self, their_challenge: bytes, their_answer: bytes) -> bool:
+    def check(self, their_challenge: bytes, their_answers: tuple[bytes, ...]) -> bool:
         """Whether the peer has proven that it knows the secret. Takes as long for a wrong answer as for a right one."""
-        expected = self._proof(self._peer, self._me, self.challenge, their_challenge)
-        return hmac.compare_digest(expected, their_answer)
+        told = self._told(self._peer, self._me, self.challenge, their_challenge)
+        expected = hmac.digest(self._secrets[0], told, "sha256")
+        return sum(hmac.compare_digest(expected, each) for each in their_answers) > 0
 
-    def _proof(self, prover: PeerId, judge: PeerId, judges: bytes, provers: bytes) -> bytes:
-        told = bind("entry by secret", self._room, prover, judge, judges, provers)
-        return hmac.digest(self._secret, told, "sha256")
+    def _told(self, prover: PeerId, judge: PeerId, judges: bytes, provers: bytes) -> bytes:
+        return bind("entry by secret", self._room, prover, judge, judges, provers)

@@ -37,10 +37,13 @@ ROSTER_PAUSE_S: Seconds = 0.2
 class Chair:
     """Claims and rosters, for one stay in one room."""
 
-    def __init__(self, circle: Circle, room: RoomId, members: Callable[[], list[Link]]) -> None:
+    def __init__(
+        self, circle: Circle, room: RoomId, members: Callable[[], list[Link]], barred: Callable[[PeerId], bool]
+    ) -> None:
+        """`members` are the links of those in the room; `barred` tells whom nobody lets in."""
         self.election = Election(circle.me)
         self.book = RosterBook(room)
-        self.watch = Watch(circle, self._is_listed)
+        self.watch = Watch(circle, self._is_listed, barred)
         self._circle = circle
         self._room = room
         self._members = members
@@ -201,7 +204,7 @@ class Chair:
         claim = self.election.followed
         mark = self._own_mark(claim) if claim else None
         circle = self._circle
-        circle.send(link.peer, link.beat(claim, self.hears_leader(), mark, circle.every, circle.now))
+        circle.send(link.peer, link.beat(claim, self.hears_leader(), mark, circle.every, circle.now, circle.book))
 
     # Inside
 

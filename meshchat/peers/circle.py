@@ -45,6 +45,9 @@ class Circle:
     muted: bool = False
     deafened: bool = False
     moderator: bool = False
+    """Whether we moderate the room that we are in."""
+    book: str = ""
+    """Which of its orders we have, as a digest; empty for none."""
     host: int = 0
     """How good a host our machine is, 0..`HOST_BEST`."""
     addresses: tuple[str, ...] = ()

@@ -6,9 +6,10 @@ The shell carries out the first and publishes the second, in the order given.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from meshchat.locks.statements import Kind
 from meshchat.peers.messages import Claim, Message
 from meshchat.units import Address, PeerId, RoomId
 
@@ -58,6 +59,8 @@ class RoomLeft:
 
     room: RoomId
     name: str
+    reason: str = "left"
+    """In words: `left`, or who sent us away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,25 @@ class KeyInUse:
     peer: PeerId
 
 
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A moderator's order has come into force, or out of it."""
+
+    kind: Kind
+    author: PeerId | None
+    """Whose order it was; None where that is of no weight, as when one is lifted."""
+    subject: PeerId | None
+    """The peer that it is about, if it is about one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretChanged:
+    """Another secret opens the room."""
+
+    secret: bytes = field(repr=False)
+    """16 bytes."""
+
+
 Event: TypeAlias = (
     RoomEntered
     | RoomLeft
@@ -128,5 +150,7 @@ Event: TypeAlias = (
     | SendKeyChanged
     | KeyReceived
     | KeyInUse
+    | Ordered
+    | SecretChanged
 )
 Effect: TypeAlias = Send | Dial | Punch | Drop | Event

@@ -28,6 +28,9 @@ GREETING_S: Seconds = 3.0
 STRANGER_S: Seconds = 30.0
 """How long a link without a common room is kept, unless either side asked for it by `--peer`."""
 
+FAREWELL_S: Seconds = 0.5
+"""How long one who was kicked keeps the link, to be told why; it is no member meanwhile."""
+
 RTT_WEIGHT = 0.125
 """Share of a new sample in the smoothed round-trip time (RFC 6298 section 2)."""
 
@@ -66,6 +69,15 @@ class Link:
     every: Seconds = 0.0
     """The interval that it promised between its beats."""
     roster_sent_at: Seconds = 0.0
+    book: str = ""
+    """Which orders it has, as a digest."""
+    orders_asked_at: Seconds = 0.0
+    orders_pause: Seconds = 0.0
+    """How long to wait before it is asked for them again."""
+    orders_told_at: Seconds = 0.0
+    shunned: str = ""
+    """Why it is sent away, once it is: it was kicked or banned."""
+    shunned_at: Seconds = 0.0
     rtt_ms: float | None = None
     _their_stamp_ms: int = 0
     _their_stamp_at: Seconds = 0.0
@@ -77,13 +89,23 @@ class Link:
     def why_close(self, every: Seconds, now: Seconds) -> str | None:
         """Why this link should be closed, if it should; `every` is our own beat interval."""
         age = now - self.up_at
+        if self.shunned and now - self.shunned_at >= FAREWELL_S:
+            return self.shunned
         if now - self.heard_at >= max(LINK_LOST_S, (MISSES + 1) * max(self.every, every)):
             return "lost"
         if not self.greeted and age > GREETING_S:
             return "no hello"
         return "no common room" if age > STRANGER_S and not (self.keep or self.admitted) else None
 
-    def beat(self, claim: Claim | None, hears_leader: bool, roster: Mark | None, every: Seconds, now: Seconds) -> Beat:
+    def beat(
+        self,
+        claim: Claim | None,
+        hears_leader: bool,
+        roster: Mark | None,
+        every: Seconds,
+        now: Seconds,
+        book: str = "",
+    ) -> Beat:
         """The next sign of life to send, and when the one after it is due."""
         self.beaten_at, self.beat_at = now, max(self.beat_at, now + every)
         return Beat(
@@ -94,6 +116,7 @@ class Link:
             hears_leader=hears_leader,
             roster=roster,
             every_ms=min(int(every * 1000), BEAT_MS_MAX),
+            book=book,
         )
 
     def postpone_beat(self, now: Seconds, every: Seconds) -> None:
@@ -104,7 +127,7 @@ class Link:
         """Takes in a sign of life: its claim, and the round-trip time that its echo tells."""
         self._their_stamp_ms, self._their_stamp_at = beat.stamp_ms, now
         self.claim, self.hears_leader, self.roster = beat.claim, beat.hears_leader, beat.roster
-        self.every = beat.every_ms / 1000
+        self.every, self.book = beat.every_ms / 1000, beat.book
         sample_ms = now * 1000 - beat.echo_ms - beat.held_ms
         if beat.echo_ms and 0 <= sample_ms < RTT_S_MAX * 1000:
             old = sample_ms if self.rtt_ms is None else self.rtt_ms

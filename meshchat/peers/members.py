@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshchat.peers.circle import Circle
 from meshchat.peers.liveness import State
@@ -25,6 +25,8 @@ class Member:
     addresses: tuple[str, ...]
     reachable: bool = True
     """Whether we hear it ourselves; if not, others do."""
+    moderator: bool = False
+    """Whether it gives orders here."""
 
 
 def members(circle: Circle, room: Room) -> Iterator[Member]:
@@ -32,9 +34,12 @@ def members(circle: Circle, room: Room) -> Iterator[Member]:
     claim = room.election.followed
     leader = claim.leader if claim else None
     silence = (circle.muted, circle.deafened)
-    yield Member(circle.me, room.own_alias, True, leader == circle.me, *silence, None, circle.addresses)
+    law = room.court.law
+    moderators = law.moderators if law else frozenset()
+    us = Member(circle.me, room.own_alias, True, leader == circle.me, *silence, None, circle.addresses)
+    yield replace(us, moderator=circle.me in moderators)
     for peer in room.members():
-        yield _member(circle, room, peer, leader == peer)
+        yield replace(_member(circle, room, peer, leader == peer), moderator=peer in moderators)
 
 
 def _member(circle: Circle, room: Room, peer: PeerId, coordinator: bool) -> Member:

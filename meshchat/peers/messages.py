@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from meshchat.errors import WireError
+from meshchat.peers.orders import Orders, OrdersWanted, Secret, SecretWanted
 from meshchat.units import safe_text
 
 PROTOCOL = 1
@@ -57,8 +58,12 @@ EPOCHS = 1 << 53
 BEAT_MS_MAX = 1400
 """Longest interval that a member may promise between its beats, that of a full room, lest a liar be waited for."""
 
+ANSWERS_MAX = 4
+"""Secrets of one room that a member remembers: whoever missed more than three changes needs a new link."""
+
 Hex64: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+Book: TypeAlias = Annotated[str, Meta(pattern="^([0-9a-f]{16})?$")]
 Proof: TypeAlias = Annotated[bytes, Meta(max_length=PROOF_BYTES_MAX)]
 Hex32: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Name: TypeAlias = Annotated[str, Meta(max_length=32)]
@@ -67,6 +72,7 @@ Addresses: TypeAlias = Annotated[tuple[HostAndPort, ...], Meta(max_length=ADDRES
 BeatMs: TypeAlias = Annotated[int, Meta(ge=0, le=BEAT_MS_MAX)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 31)]
 Natural: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 53)]
+Answer: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Ssrc: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 32)]
 
 
@@ -157,6 +163,8 @@ class Beat(Struct, frozen=True, tag_field="type", tag="beat", forbid_unknown_fie
     """The roster that it holds under that claim."""
     every_ms: BeatMs = 0
     """The next beat follows within this; time-outs are counted in it."""
+    book: Book = ""
+    """Which orders the sender has, as a digest; empty for none."""
 
 
 class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -265,12 +273,14 @@ class Proven(Struct, frozen=True, tag_field="type", tag="proven", forbid_unknown
     """The answer to a knock (`locks/proof.py`)."""
 
     room: Hex32
-    answer: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    answers: Annotated[tuple[Answer, ...], Meta(max_length=ANSWERS_MAX)]
+    """One for each secret that opened the room, newest first."""
 
 
 Message: TypeAlias = (
     Hello | Moved | Beat | Roster | Want | Handover | Ask | Tell | Sightings | Key | Neighbours | Knock | Proven
-)
+    | Orders | OrdersWanted | Secret | SecretWanted
+)  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
@@ -288,6 +298,8 @@ def describe(message: Message) -> str:
     """One line for the traffic log; a key's secret is left out."""
     if isinstance(message, Key):
         return f"key room={message.room} ssrc={message.ssrc:08x} key_id={message.key_id}"
+    if isinstance(message, Secret):
+        return f"secret room={message.room}"
     return safe_text(_encoder.encode(message).decode(), characters_max=4096, bytes_max=8192)
 
 

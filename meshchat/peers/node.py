@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from meshchat.errors import Refused, WireError
+from meshchat.locks.statements import Kind, Statement
 from meshchat.peers import effects as out
 from meshchat.peers.circle import Circle, Notary
 from meshchat.peers.directory import Chance, Directory, RoomHint
@@ -26,6 +29,7 @@ from meshchat.peers.messages import (
     Presence,
     Proven,
 )
+from meshchat.peers.orders import Orders
 from meshchat.peers.pulse import Pulse
 from meshchat.peers.room import Room
 from meshchat.units import Address, PeerId, RoomId, Seconds, parse_address, safe_text
@@ -96,8 +100,11 @@ class Node:
         """Where we can be reached, as told in greetings from now on."""
         self._circle.addresses = addresses
 
-    def enter(self, room: RoomId, name: str, now: Seconds, secret: bytes | None = None) -> None:
-        """Goes into a room, out of the one that we are in; into a locked one with its `secret`.
+    def enter(
+        self, room: RoomId, name: str, now: Seconds, secret: bytes | None = None, found: Statement | None = None
+    ) -> None:
+        """Goes into a room, out of the one that we are in; into a locked one with its `secret`, into one of our own
+        with the statement that makes it.
 
         Raises `Refused` if we are there already.
         """
@@ -107,18 +114,32 @@ class Node:
             self.leave(now)
         self._circle.now = now
         self.directory.changed = True
-        self.room = Room(self._circle, room, name, self._draw, now, secret)
+        self.room = Room(self._circle, room, name, self._draw, now, secret, found)
         self._tell_presence()
         self.room.open(now)
 
-    def leave(self, now: Seconds) -> None:
+    def leave(self, now: Seconds, reason: str = "left") -> None:
         """Goes out of the room. Raises `Refused` if we are in none."""
         if self.room is None:
             raise Refused("not in a room")
         self._circle.now = now
-        self.room.close(now)
+        self.room.close(now, reason)
         self.room = None
+        self._circle.moderator, self._circle.book = False, ""
         self._tell_presence()
+
+    def order(
+        self, key: Ed25519PrivateKey, kind: Kind, now: Seconds, subject: str = "", value: str = "", undo: bool = False
+    ) -> None:
+        """Gives an order in the room that we are in, signed with our own key (`locks/statements.py` lists the kinds).
+
+        Raises `Refused` if we are in none, have no right to it, or it would change nothing.
+        """
+        if self.room is None:
+            raise Refused("not in a room")
+        self._circle.now = now
+        self.room.discipline.order(key, kind, subject, value, undo)
+        self._follow_law(now)
 
     def woke(self, now: Seconds) -> None:
         """The machine slept: our links may be dead at the other end, our claim outdated; everybody is called anew."""
@@ -198,9 +219,12 @@ class Node:
             case Beat():
                 link.heard_beat(message, now)
             case Knock() | Proven() if self.room and self.room.gate.heard(link, message):
-                self._circle.send(peer, Moved(*self._shown_to(link)))
+                self._trust(link, now)
+            case Orders() if self.room:
+                self.room.discipline.orders_came(link, message)
         if self.room and link.admitted:
             self.room.received(link, message)
+        self._follow_law(now)
         self._drop_marked()
 
     def heard(self, peer: PeerId, at: Seconds) -> None:
@@ -253,10 +277,31 @@ class Node:
         link.greeted, link.addresses, link.every = True, hello.addresses, hello.every_ms / 1000
         link.keep = link.keep or hello.keep
         self._moved(link, hello.presence, hello.claim, now)
-        if self.room:
+        if self.room and link.peer in self.room.court.excluded:
+            self.room.discipline.turn_away(link)
+        elif self.room:
             self.room.gate.greet(link)
             if not link.admitted and self.room.gate.trusts(link):
                 self.room.tell_neighbours(link, self.room.linked())
+
+    def _trust(self, link: Link, now: Seconds) -> None:
+        """A peer may be a member that might not be before: it hears who we are, and what it said of itself counts."""
+        self._circle.send(link.peer, Moved(*self._shown_to(link)))
+        self._moved(link, link.presence, link.claim, now)
+
+    def _follow_law(self, now: Seconds) -> None:
+        """Does what the room's orders ask of us, beyond what the room does itself."""
+        room = self.room
+        if room and room.discipline.expelled:
+            self.leave(now, room.discipline.expelled)
+        elif room and room.gate.opened:
+            room.gate.opened = False
+            for link in [each for each in self.links.values() if each.greeted and not each.admitted]:
+                if room.gate.trusts(link):
+                    self._trust(link, now)
+        if self.room and self.room.discipline.promoted:
+            self.room.discipline.promoted = False
+            self._changed_self()
 
     def _moved(self, link: Link, presence: Presence | None, claim: Claim | None, now: Seconds) -> None:
         room = self.room
@@ -340,7 +385,8 @@ class Node:
     def _wanted(self) -> list[PeerId]:
         if self.room is None:
             return []
-        return [peer for peer in self.directory.in_room(self.room.id) if peer not in self.links]
+        excluded = self.room.court.excluded
+        return [peer for peer in self.directory.in_room(self.room.id) if peer not in self.links.keys() | excluded]
 
     def _answered(self) -> list[Address]:
         return [link.seed for link in self.links.values() if link.seed]

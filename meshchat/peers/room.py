@@ -11,10 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
+from meshchat.locks.statements import Statement
 from meshchat.peers import effects as out
 from meshchat.peers.chair import Chair
 from meshchat.peers.circle import Circle, told_addresses
+from meshchat.peers.court import Court
 from meshchat.peers.directory import RoomHint
+from meshchat.peers.discipline import Discipline
 from meshchat.peers.gate import Gate
 from meshchat.peers.keyring import Keyring
 from meshchat.peers.links import Link
@@ -39,6 +42,7 @@ from meshchat.peers.messages import (
     Tell,
     Want,
 )
+from meshchat.peers.orders import OrdersWanted, Secret, SecretWanted
 from meshchat.peers.roster import is_form_of
 from meshchat.units import PeerId, RoomId, Seconds, parse_address, safe_text, short
 
@@ -73,14 +77,18 @@ class Room:
         draw: Callable[[int], bytes],
         now: Seconds,
         secret: bytes | None = None,
+        found: Statement | None = None,
     ) -> None:
-        """`secret` is a locked room's, 16 bytes; None for an open room."""
+        """`secret` is a locked room's, 16 bytes; None for an open room. `found` is the statement that makes the room,
+        where we are its founder."""
         self.id = room
         self.name = name
-        self.chair = Chair(circle, room, self.linked)
+        self.court = Court(circle, room, draw, found)
+        self.chair = Chair(circle, room, self.linked, lambda peer: peer in self.court.excluded)
         self.election = self.chair.election
         self.watch = self.chair.watch
-        self.gate = Gate(circle, room, secret, draw)
+        self.gate = Gate(circle, room, secret, draw, lambda: self.court.law)
+        self.discipline = Discipline(circle, room, self.court, self.gate, draw, self.linked, self.expel, self.alias_of)
         self._circle = circle
         self._keyring = Keyring(draw, now)
         self._rotate_at: Seconds | None = None
@@ -151,6 +159,7 @@ class Room:
             self._circle.drops.append((link.peer, "room is full"))
             return
         link.admitted = True
+        self.gate.remember(link.peer)
         self.lived(link.peer, self.watch.attach(link))
         self._circle.send(link.peer, self._keyring.told(self.id))
         self.chair.list(link)
@@ -159,6 +168,8 @@ class Room:
         if leader and leader is not link:
             self.tell_neighbours(link, [leader])
         self.chair.hear(link)
+        if self._circle.book:
+            self.chair.beat(link)  # so that it asks for the orders at once
 
     def depart(self, link: Link, reason: str, *, goodbye: bool) -> None:
         """A member's link is gone, or it went itself: then the room does without it at once."""
@@ -168,14 +179,27 @@ class Room:
             record.alias = link.presence.alias
         self.lived(link.peer, self.watch.detach(link.peer, goodbye=goodbye), reason)
 
-    def close(self, now: Seconds) -> None:
+    def expel(self, peer: PeerId, reason: str) -> None:
+        """A member was kicked or banned: it is one no more from this moment, and hears why before its link closes."""
+        link = self._circle.links.get(peer)
+        if link:
+            link.shunned, link.shunned_at = reason, self._circle.now
+        if link and link.admitted:
+            self.depart(link, reason, goodbye=True)
+        else:
+            self.lived(peer, self.watch.detach(peer, goodbye=True), reason)
+        self.chair.strike(peer)
+        self._circle.directory.parted(peer)
+        self._rotate_at = self._circle.now
+
+    def close(self, now: Seconds, reason: str = "left") -> None:
         """We go, and hand over before."""
         self.chair.hand_over()
         gone = [out.MemberLeft(peer, self.alias_of(peer), "you left") for peer in self.members()]
         self.election.leave(now)
         for link in self.linked():
             link.admitted = False
-        self._circle.wishes += [*gone, out.RoomLeft(self.id, self.name)]
+        self._circle.wishes += [*gone, out.RoomLeft(self.id, self.name, reason)]
 
     def lived(self, peer: PeerId, action: Action, reason: str = "lost") -> None:
         """Does what a change in a member's liveness asks for."""
@@ -191,6 +215,7 @@ class Room:
         match message:
             case Beat() | Moved():
                 self.chair.hear(link)
+                self.court.hear(link)
             case Ask():
                 self.watch.answer(link, message)
             case Tell():
@@ -205,6 +230,8 @@ class Room:
                 self.sightings_came(link, message)
             case Key():
                 self.key_came(link, message)
+            case OrdersWanted() | SecretWanted() | Secret():
+                self.discipline.heard(link, message)
 
     def roster_came(self, link: Link, roster: Roster) -> None:
         """The coordinator's list: names to show, peers to call, members that we are not linked with."""
@@ -299,6 +326,7 @@ class Room:
         self._sight_at = now + SIGHTING_S
         self._believe_roster()
         self.chair.check_leader()
+        self.discipline.ask_for_secret()
         listed, followed = self.chair.book.entries, self.election.followed
         strangers = {link.peer: link for link in self.linked() if link.peer not in listed}
         self._unlisted = {peer: self._unlisted.get(peer, now) for peer in strangers}

@@ -78,8 +78,9 @@ class Record:
 class Watch:
     """The lives of a room's members."""
 
-    def __init__(self, circle: Circle, listed: Callable[[PeerId], bool]) -> None:
-        """`listed` tells whether a coordinator whom we take for alive has that member in its roster."""
+    def __init__(self, circle: Circle, listed: Callable[[PeerId], bool], barred: Callable[[PeerId], bool]) -> None:
+        """`listed` tells whether a coordinator whom we take for alive has that member in its roster; `barred`, whom
+        nobody's word brings back."""
         self.records: dict[PeerId, Record] = {}
         self.due: Seconds = math.inf
         """When `tick` wants to be called."""
@@ -88,6 +89,7 @@ class Watch:
         self._stretch_at: Seconds = 0.0
         self._circle = circle
         self._listed = listed
+        self._barred = barred
 
     def state(self, peer: PeerId) -> State:
         """How that peer stands."""
@@ -123,6 +125,8 @@ class Watch:
 
         A list is no evidence to be handed on: two who each believe the other would keep a dead one in it for ever.
         """
+        if self._barred(peer):
+            return Action.NOTHING
         record = self.records.setdefault(peer, Record(peer))
         if record.state is not State.GONE:
             return Action.NOTHING
@@ -143,8 +147,10 @@ class Watch:
         return self.vouch(peer, self._circle.now - self._patience(record), voucher)
 
     def distrusts(self, peer: PeerId) -> bool:
-        """Whether we found that member gone just now."""
+        """Whether we found that member gone just now, or it was sent away."""
         record = self.records.get(peer)
+        if self._barred(peer):
+            return True
         return record is not None and record.state is State.GONE and self._circle.now - record.gone_at < DISTRUST_S
 
     def hears(self, peer: PeerId) -> bool:

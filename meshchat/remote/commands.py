@@ -92,6 +92,39 @@ class Volume(_Request, frozen=True):
     """A factor: 1 as it was sent, 0 silent."""
 
 
+class _AboutMember(_Request, frozen=True):
+    member: Annotated[str, Meta(min_length=1, max_length=64)]
+    """The alias or the id of a member, or the first digits of the id where they name one only."""
+
+
+class Kick(_AboutMember, frozen=True):
+    """Send a member out of the room. Refused: `only a moderator ...`, and what else `locks.rights` has against it."""
+
+
+class Ban(_AboutMember, frozen=True):
+    """The same, and nobody is asked about it again."""
+
+
+class Pardon(_AboutMember, frozen=True):
+    """Let somebody in again who was kicked or banned."""
+
+
+class Appoint(_AboutMember, frozen=True):
+    """Make a member a moderator; the founder may."""
+
+
+class Dismiss(_AboutMember, frozen=True):
+    """Take that back; what it ordered stays."""
+
+
+class Lock(_Request, frozen=True):
+    """Let in only those with the invite link; the ones made before do not fit any more."""
+
+
+class Unlock(_Request, frozen=True):
+    """Let in everybody who is not banned."""
+
+
 class GetStatus(_Request, frozen=True, tag="status"):
     """How does everything stand? Answer: `Status`."""
 
@@ -106,5 +139,5 @@ class Stop(_Request, frozen=True):
 
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
-    | Volume | GetStatus | Subscribe | Stop
+    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Lock | Unlock | GetStatus | Subscribe | Stop
 )  # fmt: skip

@@ -187,8 +187,8 @@ def _room(room: RoomStatus) -> str:
 def _marks(member: MemberStatus) -> str:
     volume = "" if member.volume == 1.0 else f"volume {member.volume:g}"
     said = _flags(
-        you=member.you, coordinator=member.coordinator, speaking=member.speaking, muted=member.muted,
-        deafened=member.deafened,
+        you=member.you, coordinator=member.coordinator, moderator=member.moderator, speaking=member.speaking,
+        muted=member.muted, deafened=member.deafened,
     )  # fmt: skip
     return ", ".join(filter(None, (said, volume)))
 

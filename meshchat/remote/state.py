@@ -45,6 +45,8 @@ class MemberStatus(Struct, frozen=True):
     addresses: tuple[str, ...] = ()
     reachable: bool = True
     """Whether this peer hears the member itself; if not, other members do."""
+    moderator: bool = False
+    """Whether it gives orders in this room."""
 
 
 class RoomStatus(Struct, frozen=True):
@@ -56,6 +58,8 @@ class RoomStatus(Struct, frozen=True):
     coordinator: str | None
     """The id of the coordinator; null while one is being elected."""
     members: tuple[MemberStatus, ...]
+    locked: bool = False
+    """Whether only those come in who were invited."""
 
 
 class Done(Struct, frozen=True, tag_field="answer", tag="done"):

@@ -1,0 +1,95 @@
+"""Orders in the room: what a moderator's words come to, and what is told to people when somebody gave one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from meshchat import control
+from meshchat.answers import Answers
+from meshchat.errors import UsageError
+from meshchat.locks.statements import Kind
+from meshchat.mesh import Mesh
+from meshchat.peers import effects
+from meshchat.units import PeerId, short
+
+NAMES_MAX = 256
+"""Names of those who were here that are remembered, so that they can be pardoned by name; the oldest go first."""
+
+_KINDS: dict[type[control.Command], Kind] = {
+    control.Kick: "kick",
+    control.Ban: "ban",
+    control.Pardon: "pardon",
+    control.Appoint: "appoint",
+    control.Dismiss: "dismiss",
+    control.Lock: "lock",
+    control.Unlock: "unlock",
+}
+
+_TOLD: dict[Kind, str] = {
+    "kick": "{author} sent {subject} out",
+    "ban": "{author} sent {subject} out for good",
+    "pardon": "{subject} may come in again",
+    "appoint": "{author} made {subject} a moderator",
+    "dismiss": "{subject} is no moderator any more",
+    "lock": "{author} locked the room: only a new invite link opens it",
+    "unlock": "{author} unlocked the room: everybody can come in",
+}
+"""What people are told of each kind of order."""
+
+
+class Moderation:
+    """Who orders what in the room that we are in."""
+
+    def __init__(
+        self, mesh: Mesh, answers: Answers, notice: Callable[[Literal["info", "warning", "error"], str], None]
+    ) -> None:
+        """`notice` tells people something."""
+        self._mesh = mesh
+        self._answers = answers
+        self._notice = notice
+        self._names: dict[PeerId, str] = {}
+
+    def obey(self, command: control.Command) -> bool:
+        """Gives the order that a command asks for; False if it asks for none. Raises `Refused` and `UsageError`."""
+        kind = _KINDS.get(type(command))
+        if kind is None:
+            return False
+        match command:
+            case control.Pardon(member=member):
+                self._mesh.order(kind, self._outside(member))
+            case control.Kick() | control.Ban() | control.Appoint() | control.Dismiss():
+                self._mesh.order(kind, self._answers.find_member(command.member))
+            case _:
+                self._mesh.order(kind)
+        return True
+
+    def left(self, peer: PeerId, alias: str) -> None:
+        """Somebody is not here any more; its name is remembered."""
+        self._names.pop(peer, None)
+        self._names[peer] = alias
+        if len(self._names) > NAMES_MAX:
+            del self._names[next(iter(self._names))]
+
+    def ordered(self, order: effects.Ordered) -> None:
+        """An order has come into force: people are told."""
+        if order.kind in _TOLD:
+            author, subject = (self._called(peer) if peer else "somebody" for peer in (order.author, order.subject))
+            self._notice("info", _TOLD[order.kind].format(author=author, subject=subject))
+
+    def _called(self, peer: PeerId) -> str:
+        node = self._mesh.node
+        if peer == node.me:
+            return "you"
+        called = node.room.alias_of(peer) if node.room else short(peer)
+        return self._names.get(peer, called) if called == short(peer) else called
+
+    def _outside(self, wanted: str) -> PeerId:
+        """The one of that name, id or beginning of an id who is kicked or banned."""
+        room = self._mesh.node.room
+        excluded = room.court.excluded if room else frozenset()
+        named = [each for each in excluded if self._names.get(each, "").casefold() == wanted.casefold()]
+        found = named or [each for each in excluded if each.startswith(wanted)]
+        if len(found) != 1:
+            raise UsageError(f"{'several' if found else 'nobody'} who was sent out of this room is called {wanted}")
+        return found[0]

@@ -1,0 +1,187 @@
+"""Stories of moderated rooms: who is sent away stays away, whatever the network and its own program do."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshchat.errors import Refused
+from meshchat.peers import effects as out
+from tests.invariants import broken, overheard
+from tests.law_lab import found_room, order
+from tests.simulation import Village
+from tests.villager import Villager, stay_in_spite
+
+NAMES = ["ann", "bob", "cat", "dan"]
+
+
+def board(seed: int = 1, names: list[str] = NAMES) -> Village:
+    """A village with a locked room that ann founded, and all of them in it."""
+    village = Village(seed)
+    for name in names:
+        village.born(name)
+    found_room(village, "ann", names[1:])
+    village.run(4)
+    return village
+
+
+def room_of(village: Village, name: str) -> set[str]:
+    """Whom that peer sees in its room, itself among them; nobody if it is in none."""
+    names = {peer.id: peer.name for peer in village.peers.values()}
+    return {names[peer] for peer in village.peers[name].sees()}
+
+
+def all_see(village: Village, *names: str) -> bool:
+    return all(room_of(village, name) == set(names) for name in names)
+
+
+def left_for(peer: Villager) -> list[str]:
+    return [event.reason for _, event in peer.seen(out.RoomLeft) if isinstance(event, out.RoomLeft)]
+
+
+def test_everybody_has_the_founders_book() -> None:
+    village = board()
+    assert all_see(village, *NAMES)
+    books = {peer.node.links[each].book for peer in village.peers.values() for each in peer.node.links}
+    assert len(books) == 1
+    assert "" not in books
+
+
+def test_who_is_kicked_is_out_at_once_and_told_why() -> None:
+    village = board()
+    order(village, "ann", "kick", "bob")
+    village.run(1)
+    assert all_see(village, "ann", "cat", "dan")
+    assert left_for(village.peers["bob"]) == ["kicked by ann"]
+    assert room_of(village, "bob") == set()
+    assert broken(village) == []
+
+
+def test_what_was_kicked_cannot_come_back_by_the_link() -> None:
+    village = board()
+    order(village, "ann", "kick", "bob")
+    village.run(3)
+    for _ in range(3):
+        village.enter(["bob"], "board")
+        village.run(5)
+        assert room_of(village, "bob") <= {"bob"}
+    assert len(left_for(village.peers["bob"])) == 4
+    assert all_see(village, "ann", "cat", "dan")
+
+
+def test_the_old_link_lets_nobody_in_after_a_kick_and_the_new_one_does() -> None:
+    village = board()
+    order(village, "ann", "kick", "bob")
+    village.run(2)
+    for name in ("eve", "fay"):
+        village.born(name)
+    village.enter(["eve"], "board")
+    village.run(6)
+    assert room_of(village, "eve") == {"eve"}
+    room = village.peers["dan"].node.room
+    assert room is not None
+    village.enter(["fay"], "board", secret=room.gate.secret)
+    village.run(3)
+    assert all_see(village, "ann", "cat", "dan", "fay")
+
+
+def test_a_member_that_was_away_comes_back_with_the_old_secret() -> None:
+    village = board()
+    village.cut(["dan"], ["ann", "bob", "cat"])
+    village.run(10)
+    order(village, "ann", "kick", "bob")
+    village.run(3)
+    village.heal()
+    village.run(5)
+    assert all_see(village, "ann", "cat", "dan")
+    assert len({peer.node.room.gate.secret for peer in village.peers.values() if peer.node.room}) == 1
+
+
+def test_a_member_that_started_again_comes_back_with_the_old_link() -> None:
+    village = board()
+    village.crash("dan")
+    order(village, "ann", "kick", "bob")
+    village.run(8)
+    village.restart("dan", "board")
+    village.run(5)
+    assert all_see(village, "ann", "cat", "dan")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kicks_on_both_sides_of_a_split_hold_after_it(seed: int) -> None:
+    names = [*NAMES, "eve", "fay"]
+    village = board(seed, names)
+    order(village, "ann", "appoint", "bob")
+    village.run(2)
+    village.cut(["ann", "cat", "eve"], ["bob", "dan", "fay"])
+    village.run(8)
+    order(village, "ann", "kick", "cat")
+    order(village, "bob", "kick", "dan")
+    village.run(8)
+    village.heal()
+    village.run(8)
+    assert all_see(village, "ann", "bob", "eve", "fay")
+    assert broken(village) == []
+
+
+def test_who_is_kicked_on_the_other_side_of_a_split_is_out_when_it_heals() -> None:
+    village = board()
+    village.cut(["ann", "bob"], ["cat", "dan"])
+    village.run(8)
+    order(village, "ann", "kick", "cat")
+    village.run(5)
+    assert all_see(village, "cat", "dan")
+    village.heal()
+    village.run(6)
+    assert all_see(village, "ann", "bob", "dan")
+    assert left_for(village.peers["cat"])[0].startswith("kicked by ")
+    assert broken(village) == []
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_patched_program_that_stays_gets_no_key_and_holds_nothing_up(leads: bool) -> None:
+    village = board()
+    coordinator = next(peer.name for peer in village.peers.values() if peer.coordinator() == peer.id)
+    if leads and coordinator == "ann":
+        village.crash("ann")
+        village.run(8)
+        village.restart("ann", "board")
+        village.run(6)
+        coordinator = next(peer.name for peer in village.peers.values() if peer.coordinator() == peer.id)
+    bad = coordinator if leads else "dan"
+    stay_in_spite(village.peers[bad])
+    order(village, "ann", "ban", bad)
+    village.run(1.5)
+    others = [name for name in NAMES if name != bad]
+    assert all_see(village, *others)
+    for _ in range(10):
+        village.run(3)
+        assert broken(village) == []
+        assert overheard(village) == []
+    assert all_see(village, *others)
+
+
+def test_only_a_moderator_gives_orders_and_an_open_room_has_none() -> None:
+    village = board()
+    with pytest.raises(Refused, match="only a moderator"):
+        order(village, "bob", "kick", "cat")
+    order(village, "ann", "appoint", "bob")
+    village.run(1)
+    order(village, "bob", "kick", "cat")
+    village.run(1)
+    assert all_see(village, "ann", "bob", "dan")
+    village.enter(["ann", "bob"], "lobby")
+    village.run(3)
+    with pytest.raises(Refused, match="belongs to nobody"):
+        order(village, "ann", "kick", "bob")
+
+
+def test_who_is_pardoned_may_come_back_with_a_new_link() -> None:
+    village = board()
+    order(village, "ann", "kick", "bob")
+    village.run(2)
+    order(village, "ann", "pardon", "bob")
+    room = village.peers["cat"].node.room
+    assert room is not None
+    village.enter(["bob"], "board", secret=room.gate.secret)
+    village.run(3)
+    assert all_see(village, *NAMES)
