@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from meshchat.errors import WireError
 from meshchat.identity import Identity
 from meshchat.interfaces import LocalAddress
+from meshchat.locks.invite import Invite
 from meshchat.locks.statements import Kind, Statement
 from meshchat.peers import effects as out
 from meshchat.peers.directory import RoomHint
@@ -111,6 +112,16 @@ class Mesh:
             self.node.order(self._private_key, kind, self._now(), subject, value)
         finally:
             self.pump()
+
+    def keep_door(self, invite: Invite, key: bytes | None) -> None:
+        """What the locked room that we are in hands to newcomers, and the key that its passphrase makes, if known."""
+        if self.node.room:
+            self.node.room.door.equip(invite, key)
+
+    def ring(self, room: RoomId, key: bytes) -> None:
+        """Asks to be let into a locked room (`Node.ring`); `Refused` while we ask already."""
+        self.node.ring(room, key, self._now())
+        self.pump()
 
     def leave(self) -> None:
         """Goes out of the room; `Refused` if we are in none."""

@@ -1,7 +1,7 @@
 """How often somebody may try a passphrase: once a second at first, and twice as slowly after each failure.
 
-The count is the room's, not a peer's: a new key costs nothing, so counting by key would stop nobody. Members that
-answer tell each other of failures, and the greatest count holds.
+The count is the room's, not a peer's: a new key costs nothing, so counting by key would stop nobody. One member at a
+time answers, the doorkeeper, and tells all others how many failures it counts, before whoever failed hears of it.
 
     failures before       0   1   2   3    4    5    6 and more
     seconds to the next   1   2   4   8   16   32   60
@@ -10,6 +10,11 @@ So a guesser who is as quick as it is allowed to be has 64 tries in its first ho
 first day. Waiting until the failures are forgotten gains nothing: ten quiet minutes buy back six tries, which is fewer
 than the ten that patience would have had. A success forgets them too, so each honest newcomer gives a guesser
 six tries ahead of time.
+
+Another doorkeeper does not begin anew: it goes on from the count that it was told, takes in what the others tell it,
+and waits first as long as after a failure. So a guesser who has the doorkeeper changed, by whatever means, has waited
+at least as long for its next try as it would have had to. Not taken: telling the time of the next try as well, which a
+liar could put off for ever.
 
 The price: a guesser who never rests keeps those with the passphrase waiting. The invite link, which cannot be guessed,
 is not slowed down.
@@ -69,6 +74,14 @@ class Attempts:
         """Another member tells how many failures it counts (any number; the greatest holds)."""
         if failures > self.failures(now):
             self._fail(min(failures, FAILURES_MAX), now)
+
+    def follow(self, failures: int, now: Seconds) -> None:
+        """The doorkeeper tells how many it counts: whoever opens the door knows best, after a success too."""
+        self._failures, self._failed_at = min(failures, FAILURES_MAX), now
+
+    def take_over(self, now: Seconds) -> None:
+        """The door is ours to keep from now on: the first try waits as one does that follows the last failure."""
+        self._next_at = now + _wait(self.failures(now))
 
     def _fail(self, failures: int, now: Seconds) -> None:
         self._failures = failures

@@ -22,7 +22,7 @@ import hashlib
 import ipaddress
 from dataclasses import dataclass, field
 
-from meshchat.errors import UsageError
+from meshchat.errors import UsageError, WireError
 from meshchat.locks.bind import NONCE_BYTES, PUBLIC_KEY_BYTES, SECRET_BYTES, bind, locked_room
 from meshchat.units import NAME_BYTES_MAX, Address, RoomId, safe_text
 
@@ -33,6 +33,9 @@ ADDRESSES_MAX = 4
 
 LINK_CHARACTERS_MAX = 512
 """Longest text that is looked at: the longest link, with a name of 128 bytes and four IPv6 addresses, has 366."""
+
+CARD_BYTES_MAX = 1 + SECRET_BYTES + PUBLIC_KEY_BYTES + NONCE_BYTES + 1 + NAME_BYTES_MAX
+"""Longest card: what a link says without its addresses and its check."""
 
 _VERSION = 1
 _CHECK_BYTES = 4
@@ -64,20 +67,26 @@ class Invite:
 def link(invite: Invite) -> str:
     """The invite as one word. Left out are addresses with a scope, which mean nothing elsewhere, and all after the
     fourth."""
-    name = safe_text(invite.name).encode()
     usable = [address for address in invite.addresses if "%" not in address.host][:ADDRESSES_MAX]
-    body = b"".join(
-        (
-            bytes((_VERSION,)),
-            invite.secret,
-            invite.founder,
-            invite.nonce,
-            bytes((len(name),)),
-            name,
-            *map(_pack, usable),
-        )
-    )
+    body = b"".join((card(invite), *map(_pack, usable)))
     return SCHEME + base64.urlsafe_b64encode(body + _check(body)).decode().rstrip("=")
+
+
+def card(invite: Invite) -> bytes:
+    """What the link says without addresses: what a newcomer with the passphrase is handed."""
+    name = safe_text(invite.name).encode()
+    fixed = (bytes((_VERSION,)), invite.secret, invite.founder, invite.nonce, bytes((len(name),)))
+    return b"".join((*fixed, name))
+
+
+def read_card(data: bytes) -> Invite:
+    """The invite whose `card` that is; `WireError` if it is none, or of another version."""
+    try:
+        if data[:1] != bytes((_VERSION,)):
+            raise ValueError("version")
+        return _parse(data[1:])
+    except (ValueError, IndexError):
+        raise WireError("a room's card that makes no sense") from None
 
 
 def read_link(text: str) -> Invite:

@@ -9,7 +9,10 @@ sides confirm their key before it is used (as RFC 9382 section 4 has it).
         | knock: 33 bytes -------------------------> |
         | <-------------------------- reply: 33 bytes |
         | confirmation: 32 bytes ------------------> |   wrong: a failure is counted
-        | <--------------------- handover: 64 bytes |   confirmation, then the room's secret sealed (AES-128-GCM)
+        | <------------------------------- handover |   confirmation, then the room's card sealed (AES-128-GCM)
+
+Both sides take the key that `passphrase.stretch` makes of the words. The card is what an invite link says without its
+addresses (`invite.card`): the secret, who founded the room, and what it is called.
 
 The newcomer confirms first: a guesser learns whether it was right from the handover alone, and the doorkeeper knows
 that a guess was made. A try that stops before has taught nothing.
@@ -35,7 +38,9 @@ from spake2 import SPAKE2_A, SPAKE2_B, SPAKEError
 from spake2.ed25519_basic import NotOnCurve
 
 from meshchat.errors import WireError
-from meshchat.locks.bind import SECRET_BYTES, Draw, bind
+from meshchat.locks.bind import Draw, bind
+from meshchat.locks.invite import CARD_BYTES_MAX
+from meshchat.locks.passphrase import KEY_BYTES
 from meshchat.units import PeerId, RoomId, Seconds
 
 ANSWER_AFTER_S: Seconds = 0.1
@@ -47,8 +52,11 @@ KNOCK_BYTES = REPLY_BYTES = 33
 CONFIRMATION_BYTES = 32
 """A whole HMAC-SHA-256."""
 
-HANDOVER_BYTES = CONFIRMATION_BYTES + SECRET_BYTES + 16
-"""A confirmation, then the secret and its tag."""
+TAG_BYTES = 16
+"""What AES-GCM adds."""
+
+HANDOVER_BYTES_MAX = CONFIRMATION_BYTES + CARD_BYTES_MAX + TAG_BYTES
+"""A confirmation, then the card and its tag."""
 
 
 class State(Enum):
@@ -152,10 +160,10 @@ class _Side:
 class Guest(_Side):
     """The newcomer's side of one try; `knock` is what it sends first."""
 
-    def __init__(self, passphrase: str, room: RoomId, me: PeerId, door: PeerId, draw: Draw) -> None:
-        """`passphrase` is normalised already."""
+    def __init__(self, key: bytes, room: RoomId, me: PeerId, door: PeerId, draw: Draw) -> None:
+        """`key` is what `passphrase.stretch` made of the words, 32 bytes."""
         super().__init__(room, me, door)
-        self._spake = SPAKE2_A(passphrase.encode(), *_ids(room, me, door), entropy_f=draw)
+        self._spake = SPAKE2_A(_checked(key), *_ids(room, me, door), entropy_f=draw)
         self.knock = bytes(self._spake.start())
 
     def confirm(self, reply: bytes) -> bytes:
@@ -164,27 +172,27 @@ class Guest(_Side):
         return hmac.digest(keys.guest, keys.told, "sha256")
 
     def enter(self, handover: bytes) -> bytes | None:
-        """The room's secret, 16 bytes; None if whoever answered does not know the passphrase.
+        """The room's card; None if whoever answered does not know the passphrase.
 
         Raises `WireError` if it is no handover, or out of turn.
         """
-        self._expect(State.AGREED, len(handover) == HANDOVER_BYTES)
+        self._expect(State.AGREED, CONFIRMATION_BYTES + TAG_BYTES <= len(handover) <= HANDOVER_BYTES_MAX)
         assert self._keys is not None
-        secret = _unseal(self._keys, handover)
-        self._judge(secret is not None)
-        return secret
+        card = _unseal(self._keys, handover)
+        self._judge(card is not None)
+        return card
 
 
 class Doorkeeper(_Side):
     """The member's side of one try."""
 
-    def __init__(self, passphrase: str, secret: bytes, room: RoomId, me: PeerId, guest: PeerId, draw: Draw) -> None:
-        """`passphrase` is normalised already; `secret` is the room's, 16 bytes."""
+    def __init__(self, key: bytes, card: bytes, room: RoomId, me: PeerId, guest: PeerId, draw: Draw) -> None:
+        """`key` is what `passphrase.stretch` made of the words, 32 bytes; `card` is the room's."""
         super().__init__(room, guest, me)
-        if len(secret) != SECRET_BYTES:
-            raise ValueError(f"a room secret of {len(secret)} bytes")
-        self._secret = secret
-        self._spake = SPAKE2_B(passphrase.encode(), *_ids(room, guest, me), entropy_f=draw)
+        if len(card) > CARD_BYTES_MAX:
+            raise ValueError(f"a card of {len(card)} bytes")
+        self._card = card
+        self._spake = SPAKE2_B(_checked(key), *_ids(room, guest, me), entropy_f=draw)
         self._reply = bytes(self._spake.start())
 
     def reply(self, knock: bytes) -> bytes:
@@ -201,7 +209,13 @@ class Doorkeeper(_Side):
         assert self._keys is not None
         right = hmac.compare_digest(hmac.digest(self._keys.guest, self._keys.told, "sha256"), confirmation)
         self._judge(right)
-        return _seal(self._keys, self._secret) if right else None
+        return _seal(self._keys, self._card) if right else None
+
+
+def _checked(key: bytes) -> bytes:
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a key of {len(key)} bytes; it is the stretched one that is used, not the words")
+    return key
 
 
 def _ids(room: RoomId, guest: PeerId, door: PeerId) -> tuple[bytes, bytes]:
@@ -209,9 +223,9 @@ def _ids(room: RoomId, guest: PeerId, door: PeerId) -> tuple[bytes, bytes]:
     return bind("newcomer", room, guest), bind("doorkeeper", room, door)
 
 
-def _seal(keys: _Keys, secret: bytes) -> bytes:
+def _seal(keys: _Keys, card: bytes) -> bytes:
     confirmation = hmac.digest(keys.door, keys.told, "sha256")
-    return confirmation + AESGCM(keys.seal).encrypt(keys.nonce, secret, keys.told)
+    return confirmation + AESGCM(keys.seal).encrypt(keys.nonce, card, keys.told)
 
 
 def _unseal(keys: _Keys, handover: bytes) -> bytes | None:

@@ -7,11 +7,12 @@ The shell carries out the first and publishes the second, in the order given.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
+from meshchat.locks.invite import Invite
 from meshchat.locks.statements import Kind
 from meshchat.peers.messages import Claim, Message
-from meshchat.units import Address, PeerId, RoomId
+from meshchat.units import Address, PeerId, RoomId, Seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,28 @@ class SecretChanged:
     """16 bytes."""
 
 
+ShutReason: TypeAlias = Literal["wrong", "wait", "closed", "silent"]
+"""The passphrase was wrong; others were, and it is not time for the next try; the room has none; nobody answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorOpened:
+    """The passphrase that we showed was right: what opens the room, and the key that the passphrase makes."""
+
+    invite: Invite
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DoorShut:
+    """The passphrase did not let us in."""
+
+    room: RoomId
+    reason: ShutReason
+    wait_s: Seconds
+    """How long until the next try, where that is known; else 0."""
+
+
 Event: TypeAlias = (
     RoomEntered
     | RoomLeft
@@ -152,5 +175,7 @@ Event: TypeAlias = (
     | KeyInUse
     | Ordered
     | SecretChanged
+    | DoorOpened
+    | DoorShut
 )
 Effect: TypeAlias = Send | Dial | Punch | Drop | Event

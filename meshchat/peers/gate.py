@@ -86,6 +86,9 @@ class Gate:
             entry = SecretEntry(newest, self._room, self._circle.me, link.peer, self._draw, tuple(older))
             self._entries[link.peer] = entry
             self._circle.send(link.peer, Knock(self._room, entry.challenge))
+            if link.knock and link.knock.room == self._room:  # it was here before us
+                self._challenges[link.peer] = link.knock.challenge
+                self._answer(link)
 
     def heard(self, link: Link, message: Knock | Proven) -> bool:
         """Takes in the other side's part; whether the peer is trusted from now on, and was not before."""
@@ -93,8 +96,9 @@ class Gate:
             return False
         self.greet(link)
         if isinstance(message, Knock):
-            self._challenges[link.peer] = message.challenge
-            self._answer(link)
+            if message.challenge != self._challenges.get(link.peer):
+                self._challenges[link.peer] = message.challenge
+                self._answer(link)
             return False
         challenge = self._challenges.get(link.peer)
         if challenge is None or not self._entries[link.peer].check(challenge, message.answers):

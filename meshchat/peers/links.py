@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from meshchat.peers.messages import BEAT_MS_MAX, Beat, Claim, Mark, Presence
+from meshchat.peers.messages import BEAT_MS_MAX, Beat, Claim, Knock, Mark, Presence
 from meshchat.units import Address, PeerId, RoomId, Seconds
 
 BEAT_S: Seconds = 0.25
@@ -78,6 +79,10 @@ class Link:
     shunned: str = ""
     """Why it is sent away, once it is: it was kicked or banned."""
     shunned_at: Seconds = 0.0
+    knock: Knock | None = None
+    """What it wants answered, from whoever is in that room or comes into it."""
+    rang_at: Seconds = -math.inf
+    """When one of us was last at the other's door."""
     rtt_ms: float | None = None
     _their_stamp_ms: int = 0
     _their_stamp_at: Seconds = 0.0
@@ -88,14 +93,14 @@ class Link:
 
     def why_close(self, every: Seconds, now: Seconds) -> str | None:
         """Why this link should be closed, if it should; `every` is our own beat interval."""
-        age = now - self.up_at
+        age, apart = now - self.up_at, now - max(self.up_at, self.rang_at)
         if self.shunned and now - self.shunned_at >= FAREWELL_S:
             return self.shunned
         if now - self.heard_at >= max(LINK_LOST_S, (MISSES + 1) * max(self.every, every)):
             return "lost"
         if not self.greeted and age > GREETING_S:
             return "no hello"
-        return "no common room" if age > STRANGER_S and not (self.keep or self.admitted) else None
+        return "no common room" if apart > STRANGER_S and not (self.keep or self.admitted) else None
 
     def beat(
         self,

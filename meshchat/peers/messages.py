@@ -22,6 +22,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from meshchat.errors import WireError
+from meshchat.peers.entry import AtTheDoor, Words
+from meshchat.peers.fields import Hex32, Hex64, HostAndPort
 from meshchat.peers.orders import Orders, OrdersWanted, Secret, SecretWanted
 from meshchat.units import safe_text
 
@@ -61,13 +63,10 @@ BEAT_MS_MAX = 1400
 ANSWERS_MAX = 4
 """Secrets of one room that a member remembers: whoever missed more than three changes needs a new link."""
 
-Hex64: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 Book: TypeAlias = Annotated[str, Meta(pattern="^([0-9a-f]{16})?$")]
 Proof: TypeAlias = Annotated[bytes, Meta(max_length=PROOF_BYTES_MAX)]
-Hex32: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Name: TypeAlias = Annotated[str, Meta(max_length=32)]
-HostAndPort: TypeAlias = Annotated[str, Meta(max_length=80)]
 Addresses: TypeAlias = Annotated[tuple[HostAndPort, ...], Meta(max_length=ADDRESSES_MAX)]
 BeatMs: TypeAlias = Annotated[int, Meta(ge=0, le=BEAT_MS_MAX)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 31)]
@@ -279,7 +278,7 @@ class Proven(Struct, frozen=True, tag_field="type", tag="proven", forbid_unknown
 
 Message: TypeAlias = (
     Hello | Moved | Beat | Roster | Want | Handover | Ask | Tell | Sightings | Key | Neighbours | Knock | Proven
-    | Orders | OrdersWanted | Secret | SecretWanted
+    | Orders | OrdersWanted | Secret | SecretWanted | AtTheDoor
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
@@ -300,6 +299,8 @@ def describe(message: Message) -> str:
         return f"key room={message.room} ssrc={message.ssrc:08x} key_id={message.key_id}"
     if isinstance(message, Secret):
         return f"secret room={message.room}"
+    if isinstance(message, Words):
+        return f"words room={message.room} failures={message.failures}"
     return safe_text(_encoder.encode(message).decode(), characters_max=4096, bytes_max=8192)
 
 

@@ -14,6 +14,7 @@ from meshchat.locks.statements import Kind, Statement
 from meshchat.peers import effects as out
 from meshchat.peers.circle import Circle, Notary
 from meshchat.peers.directory import Chance, Directory, RoomHint
+from meshchat.peers.entry import Confirm, Opened, Reply, Ring, Shut
 from meshchat.peers.lag import LATE_S, make_up_for
 from meshchat.peers.links import Link
 from meshchat.peers.members import Member, members
@@ -30,9 +31,11 @@ from meshchat.peers.messages import (
     Proven,
 )
 from meshchat.peers.orders import Orders
+from meshchat.peers.outreach import Outreach
 from meshchat.peers.pulse import Pulse
 from meshchat.peers.room import Room
-from meshchat.units import Address, PeerId, RoomId, Seconds, parse_address, safe_text
+from meshchat.peers.visit import Visits
+from meshchat.units import Address, PeerId, RoomId, Seconds
 
 LINKS_MAX = 256
 """Most links at once: a full room and as many strangers again. For a further one the oldest stranger goes."""
@@ -55,10 +58,11 @@ class Node:
         self.directory = Directory(me, rng)
         self.room: Room | None = None
         self._circle = Circle(me, alias, self.directory, notary, rng, host=host)
+        self._visits = Visits(self._circle, draw)
+        self._outreach = Outreach(self._circle)
         self._draw = draw
         self._tick_expected: Seconds | None = None
         self._pulse = Pulse(self._circle)
-        self._calls_at: Seconds | None = None
         self._look_at: Seconds = 0.0
 
     @property
@@ -117,6 +121,14 @@ class Node:
         self.room = Room(self._circle, room, name, self._draw, now, secret, found)
         self._tell_presence()
         self.room.open(now)
+
+    def ring(self, room: RoomId, key: bytes, now: Seconds) -> None:
+        """Asks to be let into a locked room by the key that its passphrase makes; ends in `DoorOpened` or `DoorShut`.
+
+        Raises `Refused` while we ask at another one.
+        """
+        self._circle.now = now
+        self._visits.begin(room, key)
 
     def leave(self, now: Seconds, reason: str = "left") -> None:
         """Goes out of the room. Raises `Refused` if we are in none."""
@@ -196,6 +208,7 @@ class Node:
         self.directory.lost(peer, link.seed, now)
         if self.room:
             self.room.gate.forget(peer)
+            self.room.door.forget(peer)
         if self.room and link.admitted:
             self.room.depart(link, reason, goodbye=reason in GOODBYES)
 
@@ -215,11 +228,11 @@ class Node:
             case Moved():
                 self._moved(link, message.presence, message.claim, now)
             case Neighbours():
-                self._neighbours_came(message, now)
+                self._outreach.learn(message)
             case Beat():
                 link.heard_beat(message, now)
-            case Knock() | Proven() if self.room and self.room.gate.heard(link, message):
-                self._trust(link, now)
+            case Knock() | Proven() | Ring() | Confirm() | Reply() | Opened() | Shut():
+                self._at_the_door(link, message)
             case Orders() if self.room:
                 self.room.discipline.orders_came(link, message)
         if self.room and link.admitted:
@@ -236,12 +249,9 @@ class Node:
     def timer(self) -> Seconds | None:
         """When `tick` wants to be called next."""
         times = [self._pulse.due, self._look_at] if self.links else []
+        times += self._visits.timers + self._outreach.timers
         if self.room:
             times.append(self.room.timer)
-        if self.directory.changed:
-            times.append(self._circle.now)
-        elif self._calls_at is not None:
-            times.append(self._calls_at)
         return min(times, default=None)
 
     def tick(self, now: Seconds) -> Seconds | None:
@@ -255,9 +265,9 @@ class Node:
             self._beat_on(link, now)
         if self.room and now >= self.room.timer:
             self.room.tick(now)
+        self._visits.tick()
         self._drop_marked()
-        if self.directory.changed or (self._calls_at is not None and now >= self._calls_at):
-            self._call(now)
+        self._outreach.tick(self.room, self._visits.wanted(), now)
         self._tick_expected = self.timer()
         return self._tick_expected
 
@@ -318,6 +328,17 @@ class Node:
             room.chair.list(link)
             self._circle.wishes.append(out.MemberChanged(link.peer))
 
+    def _at_the_door(self, link: Link, message: Knock | Proven | Ring | Confirm | Reply | Opened | Shut) -> None:
+        match message:
+            case Reply() | Opened() | Shut():
+                self._visits.heard(link, message)
+            case Ring() | Confirm() if self.room:
+                self.room.door.heard(link, message)
+            case Knock() | Proven():
+                link.knock = message if isinstance(message, Knock) else link.knock
+                if self.room and self.room.gate.heard(link, message):
+                    self._trust(link, self._circle.now)
+
     def _heard(self, link: Link, at: Seconds) -> None:
         link.heard_at = at
         if self.room and link.admitted:
@@ -329,26 +350,12 @@ class Node:
             self._tick_expected = None
             make_up_for(late, self._circle, self.room)
 
-    def _call(self, now: Seconds) -> None:
-        """Calls whoever is due, and plans the next look at them."""
-        wanted, answered = self._wanted(), self._answered()
-        self._circle.wishes += self.directory.calls(wanted, answered, now)
-        self._calls_at = self.directory.timer(wanted, answered)
-        self.directory.changed = False
-
     def _beat_on(self, link: Link, now: Seconds) -> None:
         # Also to one that has not told yet where it is: a beat without a claim says that we have no coordinator.
         if self.room and self.room.gate.trusts(link):
             self.room.chair.beat(link)
         else:
             self._circle.send(link.peer, link.beat(None, False, None, self._circle.every, now))
-
-    def _neighbours_came(self, message: Neighbours, now: Seconds) -> None:
-        for neighbour in message.peers:
-            addresses = tuple(map(parse_address, neighbour.addresses))
-            rooms = (RoomHint(RoomId(neighbour.room), safe_text(neighbour.name)),) if neighbour.room else ()
-            if neighbour.peer not in self.links:
-                self.directory.learn(PeerId(neighbour.peer), addresses, rooms, now)
 
     def _changed_self(self) -> None:
         if self.room:
@@ -381,12 +388,3 @@ class Node:
         if strangers:
             self._drop(min(strangers, key=lambda link: link.up_at).peer, "too many links")
         return bool(strangers)
-
-    def _wanted(self) -> list[PeerId]:
-        if self.room is None:
-            return []
-        excluded = self.room.court.excluded
-        return [peer for peer in self.directory.in_room(self.room.id) if peer not in self.links.keys() | excluded]
-
-    def _answered(self) -> list[Address]:
-        return [link.seed for link in self.links.values() if link.seed]

@@ -18,6 +18,7 @@ from meshchat.peers.circle import Circle, told_addresses
 from meshchat.peers.court import Court
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.discipline import Discipline
+from meshchat.peers.door import Door
 from meshchat.peers.gate import Gate
 from meshchat.peers.keyring import Keyring
 from meshchat.peers.links import Link
@@ -88,6 +89,7 @@ class Room:
         self.election = self.chair.election
         self.watch = self.chair.watch
         self.gate = Gate(circle, room, secret, draw, lambda: self.court.law)
+        self.door = Door(circle, room, self.election, self.gate, self.linked, draw)
         self.discipline = Discipline(circle, room, self.court, self.gate, draw, self.linked, self.expel, self.alias_of)
         self._circle = circle
         self._keyring = Keyring(draw, now)
@@ -112,7 +114,8 @@ class Room:
     def timer(self) -> Seconds:
         """When `tick` wants to be called."""
         times = [self.watch.due, self._sight_at]
-        times += [time for time in (self.chair.timer, self._keyring.timer, self._rotate_at) if time is not None]
+        some = (self.chair.timer, self._keyring.timer, self._rotate_at, self.door.timer)
+        times += [time for time in some if time is not None]
         return min(times)
 
     def presence(self) -> Presence:
@@ -163,6 +166,7 @@ class Room:
         self.lived(link.peer, self.watch.attach(link))
         self._circle.send(link.peer, self._keyring.told(self.id))
         self.chair.list(link)
+        self.door.welcome(link)
         claim = self.election.followed
         leader = self._circle.links.get(PeerId(claim.leader)) if claim else None
         if leader and leader is not link:
@@ -232,6 +236,7 @@ class Room:
                 self.key_came(link, message)
             case OrdersWanted() | SecretWanted() | Secret():
                 self.discipline.heard(link, message)
+        self.door.overhear(link, message)
 
     def roster_came(self, link: Link, roster: Roster) -> None:
         """The coordinator's list: names to show, peers to call, members that we are not linked with."""
@@ -285,6 +290,7 @@ class Room:
 
     def tick(self, now: Seconds) -> None:
         """Does what is due in the room."""
+        self.door.look()
         claim = self.election.followed
         leader = claim.leader if claim else None
         for peer, action in sorted(self.watch.tick(now), key=lambda change: change[0] == leader):
@@ -296,6 +302,8 @@ class Room:
         if now >= self._sight_at:
             self._sight(now)
         self.chair.tick(now)
+        self.door.look()
+        self.door.tick(now)
 
     # Inside
 
