@@ -110,12 +110,6 @@ class Village:
             for other in list(self.peers.values()) if introduce else ():
                 self._introduce(peer, other)
 
-    def ring(self, name: str, room: RoomId, key: bytes) -> None:
-        """The peer asks to be let into a locked room."""
-        peer = self.peers[name]
-        peer.node.ring(room, key, self.clock(peer))
-        self._settle(peer)
-
     def leave(self, name: str) -> None:
         """The peer leaves its room."""
         peer = self.peers[name]

@@ -54,6 +54,12 @@ class Listening(Village):
         self.said.append(Said(sender.name, peer.name, decode(body)))
         super()._deliver(sender, peer, body)
 
+    def ring(self, name: str, words: bytes) -> None:
+        """The peer asks to be let in."""
+        peer = self.peers[name]
+        peer.node.ring(ROOM, words, self.clock(peer))
+        self._settle(peer)
+
     def door(self, name: str) -> Door:
         room = self.peers[name].node.room
         assert room is not None
@@ -82,10 +88,10 @@ def answer(village: Village, name: str) -> out.DoorOpened | out.DoorShut | None:
     return events[-1] if events else None
 
 
-def visit(village: Village, name: str, words: bytes, seconds: Seconds = 2.0) -> out.DoorOpened | out.DoorShut | None:
+def visit(village: Listening, name: str, words: bytes, seconds: Seconds = 2.0) -> out.DoorOpened | out.DoorShut | None:
     """One visit, from its first ring to whatever is known `seconds` later."""
     village.peers[name].events.clear()
-    village.ring(name, ROOM, words)
+    village.ring(name, words)
     village.run(seconds)
     return answer(village, name)
 
@@ -200,7 +206,7 @@ def test_many_who_come_at_once_each_get_their_turn() -> None:
     names = tuple(f"guest{number}" for number in range(6))
     village = village_with_a_room("ann", strangers=names)
     for name in names:
-        village.ring(name, ROOM, RIGHT)
+        village.ring(name, RIGHT)
     village.run(15)
     assert all(isinstance(answer(village, name), out.DoorOpened) for name in names)
 
@@ -240,7 +246,7 @@ def test_a_member_that_does_not_answer_is_left_for_another() -> None:
 def test_a_doorkeeper_that_dies_after_the_confirmation_ends_the_visit_there() -> None:
     """Nobody else gets a confirmation: it would be another guess that somebody may test."""
     village = village_with_a_room("ann", "cat")
-    village.ring("bob", ROOM, RIGHT)
+    village.ring("bob", RIGHT)
     run_until(village, lambda: any(isinstance(each.message, Confirm) for each in village.said))
     village.crash(keeper(village))
     village.run(10)
