@@ -85,9 +85,7 @@ class Answers:
         return next((self._member(each) for each in self._mesh.node.members() if each.peer == peer), None)
 
     def speaking(self) -> Iterator[tuple[PeerId, bool, float]]:
-        """Who speaks, and how loud, in dB below full scale."""
-        if self._mesh.node.room is None:
-            return
+        """Who speaks, and how loud, in dB below full scale; ourselves outside a room too, to try the microphone."""
         yield self._mesh.node.me, self._call.outgoing.speaking, self._call.outgoing.level_db
         for flow in self._call.incoming.inflows:
             stats = flow.voice.stats()

@@ -15,7 +15,7 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -87,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(words: argparse.Namespace) -> int:
     given = vars(words)
     if words.word is None:
-        return _run_daemon(config.load(given, os.environ)) if words.headless else _explain()
+        settings = config.load(given, os.environ)
+        return _run_daemon(settings) if words.headless else _open_terminal(settings, given)
     if words.headless or any(name in given for name in HEADLESS_ONLY):
         raise UsageError(f"--headless and its settings do not go with the command {words.word}")
     if words.word == "demo":
@@ -101,10 +102,20 @@ def _dispatch(words: argparse.Namespace) -> int:
     return 0
 
 
-def _explain() -> int:
-    print("meshchat: the terminal UI is not there yet; start a daemon with --headless\n", file=sys.stderr)
-    _parser().print_help(sys.stderr)
-    return WRONG_USAGE
+def _open_terminal(settings: config.Config, given: Mapping[str, object]) -> int:
+    """The terminal UI, which starts a daemon with the same words where none runs."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print(
+            "meshchat: the terminal UI needs a terminal; for a machine without one: meshchat --headless\n",
+            file=sys.stderr,
+        )
+        _parser().print_help(sys.stderr)
+        return WRONG_USAGE
+    from meshchat import tui
+    from meshchat.view.signs import DRAWN
+
+    welcome = config.is_new(given, os.environ)
+    return tui.run(settings.profile, config.spelt(given), welcome=welcome, signs=DRAWN)
 
 
 async def _ask(profile: Path, words: argparse.Namespace) -> None:
@@ -252,7 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     config.add_option(parser, "profile")
     config.add_option(parser, "verbosity")
     settings = parser.add_argument_group(
-        "settings of --headless", "each can also be a variable MESHCHAT_..., or stand in PROFILE/config.toml"
+        "settings of the daemon", "each can also be a variable MESHCHAT_..., or stand in PROFILE/config.toml"
     )
     for name in HEADLESS_ONLY:
         config.add_option(settings, name)

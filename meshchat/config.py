@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import difflib
 import getpass
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -172,6 +173,45 @@ def profile_of(flags: Mapping[str, object], environment: Mapping[str, str]) -> P
     """The profile alone, which is all that a command to a running daemon wants to know."""
     profile = _given("profile", _PROFILE, flags, environment)
     return profile if isinstance(profile, Path) else Config().profile
+
+
+def spelt(flags: Mapping[str, object]) -> list[str]:
+    """The flags among `flags`, as `add_option` collected them, as they would be typed; the profile is left out."""
+    words: list[str] = []
+    for name, told in knobs():
+        value = flags.get(name)
+        if value is None or name == "profile":
+            continue
+        if name == "verbosity":
+            words += [told.flags[0]] * int(str(value))
+        elif isinstance(told.kind, YesNo):
+            words.append(told.flags[-1])
+        else:
+            for each in value if isinstance(value, list) else [value]:
+                words += [told.flags[-1], str(each)]
+    return words
+
+
+def is_new(flags: Mapping[str, object], environment: Mapping[str, str]) -> bool:
+    """Whether nobody has said yet under which name this profile is shown to others."""
+    told = dict(knobs())["alias"]
+    if _given("alias", told, flags, environment) is not None:
+        return False
+    return "alias" not in _from_file(profile_of(flags, environment) / FILE_NAME)
+
+
+def remember(profile: Path, alias: str) -> None:
+    """Write the alias into the settings file, in place of an older one; the other lines stay as they are."""
+    path = profile / FILE_NAME
+    line = f"alias = {json.dumps(alias, ensure_ascii=False)}"
+    try:
+        old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [each for each in old if not re.match(r"\s*alias\s*=", each)]
+        fresh = path.with_suffix(".new")
+        fresh.write_text("\n".join([line, *kept]) + "\n", encoding="utf-8")
+        fresh.replace(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise MeshchatError(f"cannot write {path}: {error}; your name is asked for again next time") from error
 
 
 def login_alias() -> str:

@@ -306,10 +306,10 @@ def test_wrong_usage_is_two(words: Sequence[str], capsys: pytest.CaptureFixture[
     assert err
 
 
-def test_without_arguments_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_arguments_and_terminal_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys=capsys)
     assert (code, out) == (2, "")
-    assert "terminal UI is not there yet" in err
+    assert "needs a terminal" in err
     assert "--headless" in err
 
 

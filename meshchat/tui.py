@@ -1,0 +1,165 @@
+"""The terminal UI: which screen is shown, and how what a person wants reaches the daemon.
+
+It is a client of the control socket and nothing else, in a process of its own, so that drawing never makes sound late.
+What happens goes through `view.state.reduce`; what is wanted arrives as one of `view.intents`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from meshchat import config, control
+from meshchat.attach import Attachment
+from meshchat.errors import MeshchatError, NoDaemon
+from meshchat.units import Seconds
+from meshchat.view.actions import ACTIONS, is_possible
+from meshchat.view.dialogs import WelcomeBox
+from meshchat.view.intents import Detach, Finish, Read, Start, StateChanged, Wish
+from meshchat.view.main import MainScreen
+from meshchat.view.signs import DRAWN, Signs
+from meshchat.view.state import Happening, NoticeRead, State, Ticked, Told, reduce
+
+TICK_S: Seconds = 1.0
+"""How often what only time changes is looked at: notices that are over, how long one has been looking."""
+
+FRAME_S: Seconds = 0.05
+"""Shortest time between two drawings: twice as often as the daemon tells levels."""
+
+
+class MeshchatApp(App[str]):
+    """Ends with what is left to say on the terminal, or nothing."""
+
+    CSS_PATH = "view/meshchat.tcss"
+    TITLE = "meshchat"
+    ENABLE_COMMAND_PALETTE = True
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-usual"), (110, "-wide")]  # noqa: RUF012 - Textual declares it so
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "finish", "Quit", show=False, priority=True)]
+
+    def __init__(
+        self, profile: Path, words: Sequence[str] = (), *, welcome: bool = False, signs: Signs = DRAWN
+    ) -> None:
+        """`words` are options for a daemon that has to be started; `welcome` asks for a name first."""
+        super().__init__()
+        self._profile = profile
+        self._welcome = welcome
+        self._attachment = Attachment(profile, words, self.observe)
+        self._due = False
+        self.state = State()
+        self.main = MainScreen(self._attachment.ask, signs, time.time() - time.monotonic())
+        self._signs = signs
+
+    def on_mount(self) -> None:
+        """Show the main screen and look for the daemon."""
+        self.push_screen(self.main)
+        if self._welcome:
+            self.push_screen(WelcomeBox(self._attachment.ask), self._welcomed)
+        self.set_interval(TICK_S, lambda: self.observe(Ticked()))
+        self._hold_on()
+
+    def observe(self, event: Happening) -> None:
+        """Something happened: what is seen follows, at most once a frame."""
+        self.state = reduce(self.state, event, time.monotonic())
+        if not self._due:
+            self._due = True
+            self.set_timer(FRAME_S, lambda: self.post_message(StateChanged()))
+
+    @on(StateChanged)
+    def draw(self) -> None:
+        """Hand the state to whoever shows it."""
+        self._due = False
+        if self.main.is_attached:
+            self.main.show(self.state)
+        top = self.screen
+        if isinstance(top, WelcomeBox):
+            top.show(self.state, self._signs)
+
+    @on(Wish)
+    def obey(self, wish: Wish) -> None:
+        """Have the daemon do it."""
+        self._carry_out(wish.command)
+
+    @on(Read)
+    def forget_notice(self) -> None:
+        """It was read."""
+        self.observe(NoticeRead())
+
+    @on(Start)
+    def revive(self) -> None:
+        """A daemon is to be started again."""
+        self._attachment.revive()
+
+    @on(Detach)
+    def detach(self) -> None:
+        """Leave the daemon as it is."""
+        self.exit(_left_running(self.state))
+
+    @on(Finish)
+    async def finish(self) -> None:
+        """End the daemon if a terminal started it; one that somebody runs without a terminal goes on."""
+        if self.state.link != "live" or not self.state.own:
+            self.exit(_left_running(self.state) if self.state.link == "live" else None)
+            return
+        try:
+            async with asyncio.timeout(2.0):
+                await self._attachment.ask(control.Stop())
+        except (MeshchatError, TimeoutError):
+            self.log("the daemon did not answer the request to stop")
+        self.exit(None)
+
+    def action_finish(self) -> None:
+        """Ctrl+Q works everywhere."""
+        self.post_message(Finish())
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: everything that has a meaning now, and the themes."""
+        member = self.main.chosen_member()
+        for action in ACTIONS:
+            if screen is self.main and is_possible(action.when, self.state, member):
+                yield SystemCommand(action.label, action.meaning, getattr(self.main, f"action_{action.name}"))
+        yield SystemCommand("Theme", "change the colours", self.action_change_theme)
+
+    @work(exclusive=True, group="attachment")
+    async def _hold_on(self) -> None:
+        await self._attachment.run()
+
+    @work(group="wishes")
+    async def _carry_out(self, command: control.Command) -> None:
+        try:
+            answer = await self._attachment.ask(command)
+        except NoDaemon:
+            return  # the line about the daemon says it
+        except MeshchatError as error:
+            self.observe(Told("warning", f"{str(error)[:1].upper()}{str(error)[1:]}."))
+            return
+        if isinstance(answer, control.Invited):
+            self.main.show_invited(answer.link)
+
+    def _welcomed(self, answer: control.Answer | None) -> None:
+        """The first run is over: keep the name, so that it is asked for once."""
+        try:
+            config.remember(self._profile, alias=self.state.alias)
+        except MeshchatError as error:
+            self.observe(Told("warning", str(error)))
+
+
+def _left_running(state: State) -> str:
+    where = f"You are still in {state.room.name}" if state.room else "The daemon goes on"
+    return f"{where}; meshchat opens it again, meshchat stop ends it."
+
+
+def run(profile: Path, words: Sequence[str], *, welcome: bool, signs: Signs) -> int:
+    """Show the UI until the person leaves it; the exit status. `words` are options for a daemon that is started."""
+    app = MeshchatApp(profile, words, welcome=welcome, signs=signs)
+    parting = app.run()
+    if parting:
+        print(parting)
+    return app.return_code or 0

@@ -1,0 +1,68 @@
+"""Everything that can be done, once: the keys, the footer, the help page and the palette are made from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding
+
+from meshchat.view.state import State
+
+When = Literal["always", "live", "in a room", "member", "lost", "noticed"]
+"""With what in sight an action has a meaning: a daemon, a room, another member under the cursor, trouble."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be done; `shown` puts it into the footer."""
+
+    name: str
+    keys: str
+    label: str
+    meaning: str
+    when: When = "always"
+    shown: bool = False
+
+    @property
+    def key(self) -> str:
+        """The first key."""
+        return self.keys.partition(",")[0]
+
+
+ACTIONS = (
+    Action("start", "r", "Start", "start the daemon again, and go back to the room", "lost", shown=True),
+    Action("create", "n", "New", "open a new room, open to all here or locked", "live", shown=True),
+    Action("join", "j", "Join", "join a room by its name or invite link", "live", shown=True),
+    Action("mute", "m,space,f2", "Mute", "mute or unmute your microphone", "live", shown=True),
+    Action("deafen", "d,f3", "Deafen", "stop or start hearing the others", "live", shown=True),
+    Action("leave", "l", "Leave", "leave the room", "in a room", shown=True),
+    Action("invite", "i", "Invite", "show the link that lets others into this locked room", "in a room"),
+    Action("figures", "f", "Figures", "show or hide how well each member arrives, in numbers", "in a room", shown=True),
+    Action("louder", "plus,equals_sign", "Louder", "play the chosen member louder, for you only", "member"),
+    Action("softer", "minus", "Softer", "play the chosen member softer, for you only", "member"),
+    Action("hush", "0", "Silence", "silence the chosen member, for you only, or hear it again", "member"),
+    Action("alias", "a", "Name", "change the name that others see", "live"),
+    Action("read", "escape", "Read", "take the notice away", "noticed"),
+    Action("keys", "question_mark,f1", "Help", "show all keys", shown=True),
+    Action("detach", "ctrl+d", "Detach", "close this screen; the call goes on, and meshchat picks it up again", "live"),
+    Action("finish", "q,ctrl+q", "Quit", "end the call and close", shown=True),
+)
+
+
+def bindings() -> list[Binding]:
+    """The keys of the main screen."""
+    return [Binding(each.keys, each.name, each.label, show=each.shown) for each in ACTIONS]
+
+
+def is_possible(when: When, state: State, member: str | None) -> bool:
+    """Whether an action of that kind has a meaning now; `member` is the id under the cursor."""
+    chosen = state.member(member) if member else None
+    return {
+        "always": True,
+        "live": state.link == "live",
+        "in a room": state.room is not None,
+        "member": chosen is not None and not chosen.you,
+        "lost": state.link == "lost",
+        "noticed": state.notice is not None,
+    }[when]

@@ -1,0 +1,223 @@
+"""Questions in a box: a name for a room, the way into one, one's own name. What is refused is said in the box.
+
+A box stays until the daemon has agreed or the person gives up, so that nothing typed is lost to a typing error.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, TypeAlias
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Checkbox, Input, Label
+
+from meshchat import control
+from meshchat.errors import MeshchatError
+from meshchat.locks import qr
+from meshchat.units import NAME_CHARACTERS_MAX, safe_text
+from meshchat.view.panes import OwnLevel
+from meshchat.view.signs import Signs
+from meshchat.view.state import State
+
+Ask: TypeAlias = Callable[[control.Command], Awaitable[control.Answer]]
+"""Has the daemon do something; raises `MeshchatError` with its words."""
+
+LINK_SCHEME = "meshchat://"
+
+
+class Box(ModalScreen[control.Answer | None]):
+    """One line to fill in, and what was wrong with it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Back")]
+
+    heading = ""
+    prompt = ""
+    agree = "OK"
+    characters_max = NAME_CHARACTERS_MAX
+
+    def __init__(self, ask: Ask, value: str = "", note: str = "") -> None:
+        super().__init__()
+        self._ask = ask
+        self._value = value
+        self._note = note
+        self._proposed = False
+
+    def compose(self) -> ComposeResult:
+        """A heading, a line, what is wrong with it, buttons."""
+        with Vertical(id="box") as box:
+            box.border_title = self.heading
+            yield Label(self.prompt, markup=False)
+            yield Input(self._value, id="answer", max_length=self.characters_max)
+            yield from self.more()
+            yield Label(self._note, id="note", markup=False)
+            with Horizontal(id="buttons"):
+                yield Button(self.agree, variant="primary", id="agree")
+                yield from self.way_out()
+
+    def more(self) -> ComposeResult:
+        """What stands between the line and the buttons."""
+        yield from ()
+
+    def way_out(self) -> ComposeResult:
+        """The button that changes nothing."""
+        yield Button("Back", id="back")
+
+    @abstractmethod
+    def command(self, text: str) -> control.Command:
+        """What to ask of the daemon."""
+
+    def on_mount(self) -> None:
+        """The keys go to the line."""
+        self.query_one(Input).focus()
+
+    def show(self, state: State, signs: Signs) -> None:
+        """Draw what in the box depends on the state."""
+
+    async def on_input_submitted(self) -> None:
+        """Enter means yes."""
+        await self._try()
+
+    async def on_button_pressed(self, event: Button.Pressed) -> None:
+        """A button was pressed."""
+        if event.button.id == "agree":
+            await self._try()
+        else:
+            self.action_give_up()
+
+    def action_give_up(self) -> None:
+        """Close the box; nothing was changed."""
+        self.dismiss(None)
+
+    async def _try(self) -> None:
+        field = self.query_one("#answer", Input)
+        text = safe_text(field.value, self.characters_max, 4 * self.characters_max)
+        if not text:
+            self._say("write something first")
+            return
+        self._say("")
+        try:
+            answer = await self._ask(self.command(text))
+        except MeshchatError as error:
+            self._say(str(error))
+            field.focus()
+            return
+        if self.is_attached:
+            self.dismiss(answer)
+
+    def _say(self, text: str) -> None:
+        self.query_one("#note", Label).update(safe_text(text, 300, 1200))
+
+
+class Tick(Checkbox):
+    """A box to tick that says in letters, not in colour alone, whether it is ticked."""
+
+    BUTTON_LEFT, BUTTON_RIGHT = "[", "]"
+    BUTTON_INNER = " "
+
+    def watch_value(self) -> None:
+        """Draw the tick."""
+        self.BUTTON_INNER = "x" if self.value else " "
+        super().watch_value()
+
+
+class CreateBox(Box):
+    """A new room."""
+
+    heading = "New room"
+    prompt = "What shall it be called?"
+    agree = "Open it"
+
+    def more(self) -> ComposeResult:
+        """Open or locked."""
+        yield Tick("Locked: only those with its invite link can come in", id="locked")
+
+    def command(self, text: str) -> control.Command:
+        """Create it."""
+        return control.Create(name=text, locked=self.query_one(Tick).value)
+
+
+class JoinBox(Box):
+    """The way into a room that is not on the list, or is locked."""
+
+    heading = "Join a room"
+    prompt = "Its name, or its invite link (meshchat://...)"
+    agree = "Join"
+    characters_max = 512
+
+    def command(self, text: str) -> control.Command:
+        """Join by name, enter by link."""
+        if text.startswith(LINK_SCHEME):
+            return control.Enter(link=text)
+        return control.Join(name=safe_text(text))
+
+
+class AliasBox(Box):
+    """One's own name."""
+
+    heading = "Your name"
+    prompt = "What shall others see?"
+    agree = "Use it"
+
+    def command(self, text: str) -> control.Command:
+        """Be called that."""
+        return control.Alias(name=text)
+
+
+class WelcomeBox(AliasBox):
+    """The first thing that anybody sees: who are you, and does your microphone work?"""
+
+    heading = "Welcome to meshchat"
+    prompt = "Rooms of voices on this network, with no server.\n\nWhat shall others call you?"
+    agree = "Start"
+
+    def more(self) -> ComposeResult:
+        """The microphone's level, live."""
+        yield Label("Say something: this is your microphone", classes="above")
+        yield OwnLevel(id="level")
+        yield Label("", id="devices", markup=False)
+
+    def way_out(self) -> ComposeResult:
+        """There is a name already, so nothing has to be chosen."""
+        yield from ()
+
+    def show(self, state: State, signs: Signs) -> None:
+        """The level, and which devices are in use."""
+        self.query_one("#level", OwnLevel).show(state, signs)
+        self.query_one("#devices", Label).update(f"microphone: {state.microphone}\nspeaker: {state.speaker}")
+        field = self.query_one("#answer", Input)
+        if not field.value and state.alias and not self._proposed:
+            self._proposed, field.value = True, state.alias
+
+
+class InviteBox(ModalScreen[None]):
+    """The link to a locked room, as text and as a picture for a telephone."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "dismiss", "Back"),
+        Binding("c", "copy", "Copy"),
+    ]
+
+    def __init__(self, link: str) -> None:
+        super().__init__()
+        self._link = safe_text(link, 512, 512)
+
+    def compose(self) -> ComposeResult:
+        """The link, and the picture where there is space for it."""
+        code = qr.qr(self._link)
+        with VerticalScroll(id="box") as box:
+            box.border_title = "Invite link"
+            yield Label("Whoever has this link can come in. Give it only to those who may.")
+            yield Label(self._link, id="link", markup=False)
+            yield Label("c copies it    Escape goes back", classes="dim")
+            if code.fits(self.app.size.width - 6, self.app.size.height - 9):
+                yield Label(Text.from_ansi(code.text), id="code")
+
+    def action_copy(self) -> None:
+        """Put it on the clipboard, by the terminal (OSC 52), which works over SSH too."""
+        self.app.copy_to_clipboard(self._link)
+        self.app.notify("copied, if this terminal allows it", timeout=2, markup=False)

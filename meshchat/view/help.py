@@ -1,0 +1,53 @@
+"""The page of keys, made from the table of actions, so that it cannot be out of date."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Label
+
+from meshchat.view.actions import ACTIONS
+from meshchat.view.signs import Signs
+
+KEY_COLUMNS = 14
+
+SPELT = {
+    "question_mark": "?", "plus": "+", "minus": "-", "equals_sign": "=", "ctrl+d": "Ctrl+D", "ctrl+q": "Ctrl+Q",
+    "escape": "Esc", "space": "Space", "f1": "F1", "f2": "F2", "f3": "F3",
+}  # fmt: skip
+
+
+def help_text(signs: Signs) -> str:
+    """All keys and all signs."""
+    moves = [
+        ("Enter, click", "join the room under the cursor"),
+        ("Tab", "go to the next part of the screen; arrows move in it"),
+        ("Ctrl+P", "find any of these by name"),
+    ]
+    keys = [(", ".join(SPELT.get(key, key) for key in each.keys.split(",")), each.meaning) for each in ACTIONS]
+    marks = [
+        (signs.speaking, "speaking"), (signs.quiet, "not speaking"), (signs.muted, "muted"),
+        (signs.away, "not reached from here, though others hear it"), (signs.coordinator, "keeps the list of members"),
+        (signs.locked, "locked: has an invite link"), (signs.here, "the room that you are in"),
+    ]  # fmt: skip
+    return "\n".join(f"{key:<{KEY_COLUMNS}}{meaning}" for key, meaning in [*moves, *keys, ("", ""), *marks])
+
+
+class HelpPage(ModalScreen[None]):
+    """All keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,q,question_mark,f1", "dismiss", "Back")]
+
+    def __init__(self, signs: Signs) -> None:
+        super().__init__()
+        self._signs = signs
+
+    def compose(self) -> ComposeResult:
+        """The text, which scrolls where the screen is small."""
+        with VerticalScroll(id="box") as box:
+            box.border_title = "Keys"
+            yield Label(help_text(self._signs), markup=False)

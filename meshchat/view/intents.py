@@ -1,0 +1,41 @@
+"""What a person wants: a key, a click and the palette post the same messages, and the app obeys them in one place.
+
+What the daemon is to do is already a word of the control socket, so `Wish` carries that and nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from meshchat import control
+
+
+class Wish(Message):
+    """Have the daemon do this; what it refuses is said where one looks."""
+
+    def __init__(self, command: control.Command) -> None:
+        super().__init__()
+        self.command = command
+
+
+class Read(Message):
+    """Take the notice away, it was read."""
+
+
+class Start(Message):
+    """Start a daemon in place of the one that died."""
+
+
+class Detach(Message):
+    """Close the terminal's part; the call goes on."""
+
+
+class Finish(Message):
+    """End the call and close."""
+
+
+class StateChanged(Message):
+    """There is something new to show; a burst of them is one."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, StateChanged)

@@ -1,0 +1,268 @@
+"""The lines of the screen, drawn as pieces of text with a role each: pure, so that tests read them without a terminal.
+
+A role is a word for what a piece is (dim, good, bad ...); the style sheet says how it looks in the theme at hand.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+
+from meshchat.control import MemberStatus, RoomSummary
+from meshchat.units import Seconds
+from meshchat.view.signs import Signs, bar, sparkline
+from meshchat.view.state import Line, Reading, Room, State
+
+Role: TypeAlias = Literal["text", "own", "dim", "good", "warn", "bad", "speaking", "meter", "accent"]
+Piece: TypeAlias = tuple[str, Role]
+Pieces: TypeAlias = tuple[Piece, ...]
+
+QUIETEST_DB = -60.0
+"""Left end of the meters: a quiet room's noise."""
+
+METER_COLUMNS = 10
+NAME_COLUMNS_MAX = 24
+SPARK_COLUMNS = 30
+
+LOSS_FAIR_PERCENT, LOSS_BAD_PERCENT = 1.0, 5.0
+"""Above the first one hears something at times, above the second one hears it all the time."""
+
+RTT_FAIR_MS, RTT_BAD_MS = 80.0, 250.0
+"""ITU-T G.114: beyond 150 ms one way people begin to interrupt each other; half of it on the way, half in buffers."""
+
+
+def fitted(text: str, columns: int, signs: Signs) -> str:
+    """`text` in exactly `columns` columns, cut with a sign that says so."""
+    if cell_len(text) <= columns:
+        return set_cell_size(text, max(columns, 0))
+    return set_cell_size(text, max(columns - 1, 0)) + signs.ellipsis if columns > 0 else ""
+
+
+def level_share(level_db: float | None) -> float:
+    """Where on a meter a level stands: 0..1."""
+    return 0.0 if level_db is None else min(max(1.0 - level_db / QUIETEST_DB, 0.0), 1.0)
+
+
+def room_line(room: RoomSummary, columns: int, signs: Signs) -> Pieces:
+    """A room in the list: where one is, its name, whether it is locked, how many are in it."""
+    count = f"{room.members:>3} "
+    mark = signs.here if room.joined else " "
+    lock = signs.locked if room.locked else " "
+    name = fitted(room.name or "locked room", columns - len(count) - 4, signs)
+    return ((f"{mark} ", "accent"), (name, "own" if room.joined else "text"), (f" {lock}", "warn"), (count, "dim"))
+
+
+def member_line(member: MemberStatus, level_db: float | None, columns: int, signs: Signs) -> Pieces:
+    """A member: speaking or not, name, level, what it says of itself, and how well it arrives."""
+    name_columns = min(NAME_COLUMNS_MAX, max(8, columns - METER_COLUMNS - 24))
+    full, rest = bar(0.0 if member.muted else level_share(level_db), METER_COLUMNS, signs)
+    quality = quality_piece(member, signs)
+    words = state_words(member, signs)
+    left = columns - name_columns - METER_COLUMNS - 4 - len(quality[0])
+    return (
+        _ring(member, signs),
+        (fitted(_name(member), name_columns, signs) + " ", "own" if member.you else "text"),
+        (full, "meter"), (rest + " ", "dim"),
+        (fitted(words, left, signs), "dim" if member.reachable else "bad"),
+        quality,
+    )  # fmt: skip
+
+
+def state_words(member: MemberStatus, signs: Signs) -> str:
+    """What one should know of a member besides its sound."""
+    said = {
+        signs.coordinator: member.coordinator,
+        "not reached": not member.reachable,
+        "deafened": member.deafened,
+        "muted": member.muted and not member.deafened,
+        "silent for you": member.volume == 0.0,
+        f"volume {member.volume:.0%}": member.volume not in (0.0, 1.0),
+    }
+    return " ".join(word for word, is_so in said.items() if is_so)
+
+
+def quality_piece(member: MemberStatus, signs: Signs) -> Piece:
+    """How well a member arrives: a bar of three and the round trip; nothing for oneself."""
+    if member.you or member.rtt_ms is None:
+        return (" " * 11, "dim")
+    grade = _grade(member)
+    shown = {"good": (2, 4, 6), "warn": (2, 4), "bad": (2,)}[grade]
+    columns = "".join(signs.spark[each] for each in shown)
+    return (f"{columns:<3}{member.rtt_ms:>5.0f} ms", grade)
+
+
+def _grade(member: MemberStatus) -> Literal["good", "warn", "bad"]:
+    loss, rtt = member.loss_percent or 0.0, member.rtt_ms or 0.0
+    if loss > LOSS_BAD_PERCENT or rtt > RTT_BAD_MS:
+        return "bad"
+    return "warn" if loss > LOSS_FAIR_PERCENT or rtt > RTT_FAIR_MS else "good"
+
+
+def _ring(member: MemberStatus, signs: Signs) -> Piece:
+    if not member.reachable:
+        return (f"{signs.away} ", "bad")
+    if member.muted:
+        return (f"{signs.muted} ", "warn")
+    return (f"{signs.speaking} ", "speaking") if member.speaking else (f"{signs.quiet} ", "dim")
+
+
+def _name(member: MemberStatus) -> str:
+    return f"{member.alias} (you)" if member.you else member.alias
+
+
+def header_line(state: State, signs: Signs) -> Pieces:
+    """Who one is, where one is, and whether the daemon is there."""
+    where = state.room.name if state.room else "in no room"
+    pieces: Pieces = ((" meshchat ", "accent"), (f" {state.alias or signs.ellipsis} ", "own"), (f"{signs.dot} ", "dim"))
+    if state.link == "live":
+        return (*pieces, (where, "text" if state.room else "dim"))
+    return (*pieces, ("starting the daemon" if state.link == "starting" else "no daemon", "bad"))
+
+
+def self_line(state: State, columns: int, signs: Signs) -> Pieces:
+    """One's own level, and what is wrong with one's own sound."""
+    full, rest = bar(0.0 if state.muted else level_share(state.levels.get(state.peer_id)), columns, signs)
+    return (full, "meter"), (rest, "dim")
+
+
+def empty_rooms(state: State, signs: Signs) -> tuple[Pieces, ...]:
+    """What the list of rooms says when there are none: where it looks, since when, and what one can do."""
+    if state.link != "live":
+        return ()
+    hosts = [address.rpartition(":")[0] for address in state.addresses if "%" not in address] or list(state.addresses)
+    seen = max(0, round(state.now - state.live_since))
+    where: list[Pieces] = [((fitted(f"  {host}", 24, signs).rstrip(), "dim"),) for host in hosts[:4]]
+    if not hosts:
+        return ((("No network.", "bad"),), (("Connect one; it is", "dim"),), (("noticed by itself.", "dim"),))
+    return (
+        (("No rooms yet.", "text"),), ((f"Looking for {seen} s on", "dim"),), *where, ((" ", "dim"),),
+        (("n", "accent"), (" opens a room", "text")), (("j", "accent"), (" joins by link", "text")),
+    )  # fmt: skip
+
+
+def no_room(state: State, signs: Signs) -> tuple[Pieces, ...]:
+    """What the place of the members says outside a room: what to do next."""
+    if state.link != "live":
+        return ((("", "dim"),), ((f"  {state.trouble}", "text"),))
+    if state.rooms:
+        return ((("", "dim"),), (("  Choose a room on the left and press Enter, and you talk.", "text"),))
+    return (
+        (("", "dim"),), (("  n", "accent"), ("  opens a room. Others on this network see it at once.", "text")),
+        (("  j", "accent"), ("  enters a room by its invite link.", "text")),
+        (("  ?", "accent"), ("  tells the other keys.", "text")),
+    )  # fmt: skip
+
+
+def room_title(room: Room, signs: Signs) -> str:
+    """The room's name and how many are in it."""
+    count = len(room.members)
+    return f"{room.name} {signs.dot} {count} {'member' if count == 1 else 'members'}"
+
+
+def log_lines(happened: Iterable[Line], columns: int, wall_clock_ahead: float) -> list[Pieces]:
+    """What happened, oldest first, each with its time of day, folded to the width."""
+    roles: dict[str, Role] = {"came": "good", "went": "warn", "trouble": "bad"}
+    drawn: list[Pieces] = []
+    for line in happened:
+        stamp = time.strftime("%H:%M ", time.localtime(line.at + wall_clock_ahead))
+        for text in folded(line.text, columns - len(stamp)):
+            drawn.append(((stamp, "dim"), (text, roles.get(line.kind, "text"))))
+            stamp = " " * len(stamp)
+    return drawn
+
+
+def folded(text: str, columns: int) -> list[str]:
+    """`text` in lines of at most `columns` columns, broken at blanks where there are some."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        rest = word
+        if line and cell_len(line) + 1 + cell_len(rest) <= columns:
+            line, rest = f"{line} {rest}", ""
+        elif line:
+            lines.append(line)
+            line = ""
+        while rest and cell_len(rest) > columns:
+            head = set_cell_size(rest, columns).rstrip()
+            lines.append(head)
+            rest = rest[max(len(head), 1) :]
+        line = rest or line
+    return [*lines, line]
+
+
+def notice_line(state: State, signs: Signs, columns: int) -> Pieces:
+    """The one line above the keys: what is wrong with the daemon, else the notice, else nothing."""
+    if state.link == "lost":
+        return (
+            (fitted(f" {state.trouble}", columns - 24, signs), "bad"),
+            ("  r", "accent"),
+            (" starts it again", "text"),
+        )
+    shown = state.notice
+    if shown is None:
+        return ()
+    role: Role = {"info": "text", "warning": "warn", "error": "bad"}[shown.severity]  # type: ignore[assignment]
+    more = f" (and {shown.more} before)" if shown.more else ""
+    return ((fitted(f" {shown.text}", columns - len(more) - 1, signs).rstrip(), role), (more, "dim"))
+
+
+def alone_lines(room: Room) -> tuple[Pieces, ...]:
+    """What stands under the members while there is nobody else."""
+    if len(room.members) > 1:
+        return ()
+    return ((("", "dim"),), (("Nobody else is here yet. Others see this room", "dim"),), (
+        ("by themselves when they open meshchat.", "dim"),))  # fmt: skip
+
+
+FIGURE_HEADS = ("", "rtt ms", "loss %", "jitter ms", "delay ms", "made up ms", "packets/s")
+
+
+def figure_lines(state: State, columns: int, signs: Signs) -> list[Pieces]:
+    """The figures of each member as a table, and below each how the last minute went."""
+    members = [each for each in state.room.members if not each.you] if state.room else []
+    if not members:
+        return [(("Nobody else is here, so there is nothing to measure.", "dim"),)]
+    name_columns = max(8, columns - 11 * (len(FIGURE_HEADS) - 1))
+    drawn: list[Pieces] = [_figure_line(FIGURE_HEADS, name_columns, signs, "dim")]
+    for member in members:
+        trail = state.trails.get(member.id, ())
+        drawn += [_figure_line(figures(member, trail), name_columns, signs, "text"), figure_sparks(trail, signs)]
+    return drawn
+
+
+def _figure_line(cells: tuple[str, ...], name_columns: int, signs: Signs, role: Role) -> Pieces:
+    return (fitted(cells[0], name_columns, signs), "own"), ("".join(f"{cell:>11}" for cell in cells[1:]), role)
+
+
+def figures(member: MemberStatus, trail: tuple[Reading, ...]) -> tuple[str, ...]:
+    """A member's figures as text, in the order of FIGURE_HEADS."""
+    return (
+        _name(member), _number(member.rtt_ms), _number(member.loss_percent), _number(member.jitter_ms),
+        _number(member.playout_delay_ms), _number(member.concealed_ms), _number(_rate(trail)),
+    )  # fmt: skip
+
+
+def figure_sparks(trail: tuple[Reading, ...], signs: Signs) -> Pieces:
+    """Loss and round trip over the last minute."""
+    loss = sparkline(tuple(each.loss_percent for each in trail[::2]), SPARK_COLUMNS, signs, 2 * LOSS_BAD_PERCENT)
+    rtt = sparkline(tuple(each.rtt_ms for each in trail[::2]), SPARK_COLUMNS, signs, RTT_BAD_MS)
+    return ("loss ", "dim"), (loss, "warn"), ("  rtt ", "dim"), (rtt, "good")
+
+
+def _rate(trail: tuple[Reading, ...], span: Seconds = 5.0) -> float | None:
+    """Packets a second over the last readings."""
+    known = [(each.at, each.packets) for each in trail if each.packets is not None and each.at >= trail[-1].at - span]
+    if len(known) < 2 or known[-1][0] <= known[0][0]:
+        return None
+    return (known[-1][1] - known[0][1]) / (known[-1][0] - known[0][0])
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def text_of(pieces: Iterable[Piece]) -> str:
+    """The pieces without their roles."""
+    return "".join(text for text, _ in pieces)

@@ -1,0 +1,200 @@
+"""The main screen: rooms on the left, the room on the right, one's own sound below, and the keys."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from meshchat import control
+from meshchat.view.actions import ACTIONS, bindings, is_possible
+from meshchat.view.dialogs import AliasBox, Ask, CreateBox, InviteBox, JoinBox
+from meshchat.view.drawn import Rows
+from meshchat.view.help import HelpPage
+from meshchat.view.intents import Detach, Finish, Read, Start, Wish
+from meshchat.view.panes import Figures, Happened, Heading, Members, NoticeBar, OwnLevel, Press, Rooms
+from meshchat.view.signs import Signs
+from meshchat.view.state import State
+
+VOLUME_STEP = 0.25
+"""One press: quiet enough to meet the right loudness, coarse enough to get there."""
+
+WHEN = {action.name: action.when for action in ACTIONS}
+
+
+class MainScreen(Screen[None]):
+    """Shows the state and turns keys and clicks into intents."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
+
+    def __init__(self, ask: Ask, signs: Signs, wall_clock_ahead: float) -> None:
+        super().__init__()
+        self._ask = ask
+        self._signs = signs
+        self._wall_clock_ahead = wall_clock_ahead
+        self._state = State()
+        self._possible: tuple[bool, ...] = ()
+        self._loudness: dict[str, float] = {}
+
+    def compose(self) -> ComposeResult:
+        """All parts; which are in sight, the style sheet and the state say."""
+        yield Heading(id="heading")
+        with Horizontal(id="middle"):
+            yield Rooms("rooms")
+            with Vertical(id="room"):
+                yield Members("members")
+                yield Figures("figures")
+                yield Happened("happened", follow=True)
+        with Horizontal(id="own"):
+            yield Press("mute", control.Unmute(), control.Mute())
+            yield OwnLevel(id="level")
+            yield Press("deafen", control.Undeafen(), control.Deafen())
+        yield NoticeBar(id="notice")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """The keys go to the list of rooms."""
+        self.query_one("#figures").display = False
+        self.query_one(Rooms).focus()
+
+    def on_resize(self) -> None:
+        """Lines are made for a width."""
+        self.call_after_refresh(lambda: self.show(self._state))
+
+    def show(self, state: State) -> None:
+        """Draw this state."""
+        entered = state.room is not None and (self._state.room is None or self._state.room.id != state.room.id)
+        self._state = state
+        self.query_one(Heading).show(state, self._signs)
+        self.query_one(Rooms).show(state, self._signs)
+        self.query_one(Members).show(state, self._signs)
+        self.query_one(Happened).show(state, self._signs, self._wall_clock_ahead)
+        if self.query_one(Figures).display:
+            self.query_one(Figures).show(state, self._signs)
+        self.query_one("#level", OwnLevel).show(state, self._signs)
+        self.query_one("#mute", Press).show(state.muted, "mic muted" if state.muted else "mic on")
+        self.query_one("#deafen", Press).show(state.deafened, "sound off" if state.deafened else "sound on")
+        self.query_one(NoticeBar).show(state, self._signs)
+        self.set_class(state.room is not None, "-inside")
+        if entered:
+            self.query_one(Members).focus()
+        self._renew_keys()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that mean nothing now are not drawn and do nothing."""
+        return is_possible(WHEN[action], self._state, self.chosen_member()) if action in WHEN else True
+
+    @on(Rows.Chosen, "#rooms")
+    def enter_room(self, event: Rows.Chosen) -> None:
+        """Enter or a click on a room: go in, ask for the link of a locked one, or look at one's own."""
+        room = next((each for each in self._state.rooms if each.id == event.key), None)
+        if room is None:
+            return
+        if room.joined:
+            self.query_one(Members).focus()
+        elif room.locked:
+            self.app.push_screen(JoinBox(self._ask, note=f"{room.name or 'This room'} is locked: paste its link."))
+        else:
+            self.post_message(Wish(control.Join(name=room.name)))
+
+    def action_create(self) -> None:
+        """Ask for a name; of a locked room show the link at once."""
+        self.app.push_screen(CreateBox(self._ask), self._show_invited)
+
+    def action_join(self) -> None:
+        """Ask for a name or a link."""
+        self.app.push_screen(JoinBox(self._ask))
+
+    def action_alias(self) -> None:
+        """Ask for a name."""
+        self.app.push_screen(AliasBox(self._ask, self._state.alias))
+
+    def action_mute(self) -> None:
+        """The other way round."""
+        self.post_message(Wish(control.Unmute() if self._state.muted else control.Mute()))
+
+    def action_deafen(self) -> None:
+        """The other way round."""
+        self.post_message(Wish(control.Undeafen() if self._state.deafened else control.Deafen()))
+
+    def action_leave(self) -> None:
+        """Out of the room."""
+        self.post_message(Wish(control.Leave()))
+
+    def action_invite(self) -> None:
+        """The link of the locked room."""
+        self.post_message(Wish(control.Invite()))
+
+    def action_figures(self) -> None:
+        """Show or hide the figures."""
+        pane = self.query_one(Figures)
+        pane.display = not pane.display
+        self.call_after_refresh(lambda: self.show(self._state))
+
+    def action_louder(self) -> None:
+        """The member under the cursor."""
+        self._turn(VOLUME_STEP)
+
+    def action_softer(self) -> None:
+        """The member under the cursor."""
+        self._turn(-VOLUME_STEP)
+
+    def action_hush(self) -> None:
+        """Silence the member under the cursor, or hear it again as loud as before."""
+        member = self._state.member(self.chosen_member() or "")
+        if member is None:
+            return
+        if member.volume > 0.0:
+            self._loudness[member.id] = member.volume
+        gain = 0.0 if member.volume > 0.0 else self._loudness.pop(member.id, 1.0)
+        self.post_message(Wish(control.Volume(member=member.id, gain=gain)))
+
+    def action_read(self) -> None:
+        """Take the notice away."""
+        self.post_message(Read())
+
+    def action_keys(self) -> None:
+        """All keys."""
+        self.app.push_screen(HelpPage(self._signs))
+
+    def action_start(self) -> None:
+        """A new daemon in place of the one that died."""
+        self.post_message(Start())
+
+    def action_detach(self) -> None:
+        """Close the terminal's part only."""
+        self.post_message(Detach())
+
+    def action_finish(self) -> None:
+        """End the call."""
+        self.post_message(Finish())
+
+    def show_invited(self, link: str) -> None:
+        """The link of the locked room that one is in."""
+        self.app.push_screen(InviteBox(link))
+
+    def _show_invited(self, answer: control.Answer | None) -> None:
+        if isinstance(answer, control.Invited):
+            self.show_invited(answer.link)
+
+    def chosen_member(self) -> str | None:
+        """The id of the member under the cursor, while the keys go to the members."""
+        members = self.query_one(Members)
+        return members.chosen if members.has_focus else None
+
+    def _turn(self, by: float) -> None:
+        member = self._state.member(self.chosen_member() or "")
+        if member is not None:
+            gain = min(max(member.volume + by, 0.0), control.GAIN_MAX)
+            self.post_message(Wish(control.Volume(member=member.id, gain=gain)))
+
+    def _renew_keys(self) -> None:
+        possible = tuple(is_possible(action.when, self._state, self.chosen_member()) for action in ACTIONS)
+        if possible != self._possible:
+            self._possible = possible
+            self.refresh_bindings()

@@ -1,0 +1,106 @@
+"""The parts of the main screen; each is handed the whole `State` and shows its part of it."""
+
+from __future__ import annotations
+
+from textual import events
+
+from meshchat import control
+from meshchat.view import lines
+from meshchat.view.drawn import Lines, OneLine, Rows
+from meshchat.view.intents import Read, Wish
+from meshchat.view.signs import Signs
+from meshchat.view.state import State
+
+
+class Heading(OneLine):
+    """Who one is and where one is."""
+
+    def show(self, state: State, signs: Signs) -> None:
+        """Draw this state."""
+        self.show_line(lines.header_line(state, signs))
+
+
+class Rooms(Rows):
+    """The rooms around."""
+
+    def show(self, state: State, signs: Signs) -> None:
+        """Draw this state."""
+        self.border_title = "Rooms"
+        keyed = [(room.id, lines.room_line(room, self.columns, signs)) for room in state.rooms]
+        self.show_rows(keyed, () if keyed else lines.empty_rooms(state, signs))
+
+
+class Members(Rows):
+    """Who is in the room."""
+
+    def show(self, state: State, signs: Signs) -> None:
+        """Draw this state."""
+        room = state.room
+        if room is None:
+            self.border_title = "No room"
+            self.show_rows((), lines.no_room(state, signs))
+            return
+        self.border_title = lines.room_title(room, signs)
+        keyed = [
+            (each.id, lines.member_line(each, state.levels.get(each.id), self.columns, signs)) for each in room.members
+        ]
+        self.show_rows(keyed, lines.alone_lines(room))
+
+
+class Happened(Lines):
+    """Who came and went, and what one should have read."""
+
+    def show(self, state: State, signs: Signs, wall_clock_ahead: float) -> None:
+        """Draw this state; a line's time of day is its instant plus `wall_clock_ahead`."""
+        self.border_title = "What happened"
+        self.show_lines(lines.log_lines(state.lines, self.columns, wall_clock_ahead))
+
+
+class Figures(Lines):
+    """How well each member arrives, in numbers."""
+
+    def show(self, state: State, signs: Signs) -> None:
+        """Draw this state."""
+        self.border_title = "Figures"
+        self.show_lines(lines.figure_lines(state, self.columns, signs))
+
+
+class OwnLevel(OneLine):
+    """What the microphone hears."""
+
+    def show(self, state: State, signs: Signs) -> None:
+        """Draw this state."""
+        self.show_line(lines.self_line(state, self.size.width, signs))
+
+
+class Press(OneLine):
+    """A switch of one's own sound: says how it stands, and changes it when clicked."""
+
+    def __init__(self, id: str, on: control.Command, off: control.Command) -> None:
+        super().__init__(id=id)
+        self._on, self._off = on, off
+        self._is_silent = False
+
+    def show(self, is_silent: bool, said: str) -> None:
+        """Draw how it stands."""
+        self._is_silent = is_silent
+        self.show_line(((f" {said} ", "bad" if is_silent else "good"),))
+        self.styles.width = len(said) + 2
+
+    def on_click(self) -> None:
+        """Change it."""
+        self.post_message(Wish(self._on if self._is_silent else self._off))
+
+
+class NoticeBar(OneLine):
+    """The one notice that stands above the keys; a click takes it away."""
+
+    def show(self, state: State, signs: Signs) -> None:
+        """Draw this state: what is wrong with the daemon goes before any notice."""
+        pieces = lines.notice_line(state, signs, self.app.size.width)
+        self.display = bool(pieces)
+        self.show_line(pieces)
+
+    def on_click(self, event: events.Click) -> None:
+        """Take it away."""
+        self.post_message(Read())

@@ -1,0 +1,109 @@
+"""A daemon that plays a part on a real control socket: the tests of the terminal UI tell it what to say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec import structs
+
+from meshchat import control
+from meshchat.control import Answer, Command, ControlServer, MemberStatus, RoomStatus, RoomSummary, Snapshot, Status
+from meshchat.errors import Refused
+
+ADA, BOB, EVE = "ad" * 32, "b0" * 32, "ee" * 32
+KITCHEN, BOARD = "0a" * 16, "0b" * 16
+LINK = "meshchat://AQ-the-link"
+
+
+def member(member_id: str, alias: str, **more: object) -> MemberStatus:
+    known = MemberStatus(id=member_id, alias=alias, you=member_id == ADA, coordinator=False)
+    return structs.replace(known, **more)
+
+
+def summary(name: str, members: int = 2, *, locked: bool = False, joined: bool = False) -> RoomSummary:
+    return RoomSummary(BOARD if locked else KITCHEN, name, locked, members, joined)
+
+
+def room(*others: MemberStatus, name: str = "kitchen") -> RoomStatus:
+    return RoomStatus(name, KITCHEN, 1, BOB, (member(ADA, "ada"), *others))
+
+
+@dataclass
+class Script:
+    """What the daemon knows and what it heard; `refusal` is what it says to joins and creations."""
+
+    server: ControlServer = field(init=False)
+    profile: Path
+    alias: str = "ada"
+    rooms: tuple[RoomSummary, ...] = ()
+    room: RoomStatus | None = None
+    muted: bool = False
+    refusal: str = ""
+    heard: list[Command] = field(default_factory=list)
+
+    def status(self) -> Status:
+        return Status(
+            peer_id=ADA, alias=self.alias, addresses=("192.168.1.4:47474",), port=47474, control="unix:/x",
+            room=self.room, muted=self.muted, deafened=False, microphone="default", speaker="default",
+            uptime_s=1.0, version="0",
+        )  # fmt: skip
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.status(), self.rooms)
+
+    def publish(self, event: control.Event) -> None:
+        self.server.publish(event)
+
+    def wishes(self, *kinds: type[Command]) -> list[Command]:
+        """What was asked for, without the figures that a terminal reads by itself."""
+        return [each for each in self.heard if isinstance(each, kinds)]
+
+    async def handle(self, command: Command) -> Answer:
+        self.heard.append(command)
+        match command:
+            case control.Members() if self.room:
+                return control.MemberList(self.room.members)
+            case control.Invite() if self.room and self.room.name == "board":
+                return control.Invited(LINK)
+            case control.Invite():
+                raise Refused("room is open: kitchen; whoever knows its name can join it")
+            case control.Create() | control.Join() | control.Enter() if self.refusal:
+                raise Refused(self.refusal)
+            case control.Create(locked=True):
+                return control.Invited(LINK)
+            case control.Create(name=name) | control.Join(name=name):
+                self.enter(room(member(BOB, "bob", coordinator=True), name=name))
+            case control.Leave():
+                self.leave()
+            case control.Mute() | control.Unmute():
+                self.muted = isinstance(command, control.Mute)
+                self.publish(control.SelfChanged(self.alias, self.muted, False, "default", "default"))
+            case control.Alias(name=name):
+                self.alias = name
+                self.publish(control.SelfChanged(name, self.muted, False, "default", "default"))
+        return control.Done()
+
+    def enter(self, entered: RoomStatus) -> None:
+        self.room = entered
+        self.publish(control.RoomEntered(entered))
+
+    def leave(self) -> None:
+        left, self.room = self.room, None
+        if left:
+            self.publish(control.RoomLeft(left.name, left.id, "left"))
+
+
+@asynccontextmanager
+async def playing(profile: Path, change: Callable[[Script], None] = lambda _: None) -> AsyncIterator[Script]:
+    """A scripted daemon for that profile; `change` prepares what it knows."""
+    script = Script(profile)
+    change(script)
+    script.server = ControlServer(profile, script.handle, script.snapshot)
+    await script.server.start()
+    try:
+        yield script
+    finally:
+        await script.server.close()
