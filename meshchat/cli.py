@@ -23,8 +23,8 @@ import msgspec
 from meshchat import __version__, config, control
 from meshchat.errors import MeshchatError, UsageError
 from meshchat.locks import invite, qr
-from meshchat.remote.show import answer_text, event_text
-from meshchat.units import safe_text
+from meshchat.remote.show import answer_text, event_text, line_text
+from meshchat.units import TEXT_CHARACTERS_MAX, TEXT_LINES_MAX, safe_lines, safe_text
 
 WRONG_USAGE = 2
 INTERRUPTED = 130
@@ -45,7 +45,7 @@ HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "
 
 WORDS = (
     "rooms", "create", "join", "invite", "leave", "members", "alias", "mute", "unmute", "deafen", "undeafen", "volume",
-    "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "status", "events", "stop", "demo",
+    "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "status", "events", "stop", "demo",
 )  # fmt: skip
 
 ABOUT = {
@@ -53,6 +53,8 @@ ABOUT = {
     "invite": "show the link that lets others into this locked room",
     "leave": "go out of the room", "members": "list who is in the room", "alias": "change the name others are shown",
     "mute": "send no sound", "unmute": "send sound again", "deafen": "play no sound", "undeafen": "play sound again",
+    "say": "write to the room; - takes the text from standard input",
+    "chat": "show what was written, and who came and went",
     "kick": "send a member out of the room", "ban": "send a member out for good",
     "pardon": "let somebody in again who was sent out", "appoint": "make a member a moderator",
     "dismiss": "make a moderator a member again", "lock": "let in only those with the invite link, a new one",
@@ -94,9 +96,9 @@ def _dispatch(words: argparse.Namespace) -> int:
     if words.word == "demo":
         return _run_demo(words)
     profile = config.profile_of(given, os.environ)
-    if words.word == "events":
+    if words.word == "events" or (words.word == "chat" and words.follow):
         with contextlib.suppress(KeyboardInterrupt):  # the way to end it
-            asyncio.run(_watch(profile, words.json))
+            asyncio.run(_watch(profile, words.json) if words.word == "events" else _read_on(profile, words.json))
     else:
         asyncio.run(_ask(profile, words))
     return 0
@@ -126,6 +128,8 @@ async def _ask(profile: Path, words: argparse.Namespace) -> None:
     text = _json(answer) if words.json else answer_text(answer)
     if text:
         print(text)
+    if isinstance(answer, control.Said) and not answer.reached:
+        print("meshchat: nobody is here to read it yet", file=sys.stderr)
     if isinstance(answer, control.Invited) and not words.json:
         _draw_code(answer.link)
 
@@ -147,6 +151,21 @@ async def _watch(profile: Path, as_json: bool) -> None:
         with _noticing_a_closed_pipe():
             async for event in events:
                 print(_json(event) if as_json else event_text(event), flush=True)
+
+
+async def _read_on(profile: Path, as_json: bool) -> None:
+    """Print the chat so far, then every line as it comes."""
+    async with await control.ControlClient.connect(profile) as daemon, contextlib.aclosing(daemon.events()) as events:
+        await anext(events)  # the snapshot: from here on nothing is missed
+        answer = await daemon.call(control.Chat())
+        past = answer.lines if isinstance(answer, control.ChatHistory) else ()
+        seen = {line.id for line in past}
+        with _noticing_a_closed_pipe():
+            for line in past:
+                print(_json(line) if as_json else line_text(line), flush=True)
+            async for event in events:
+                if isinstance(event, control.ChatAdded) and event.line.id not in seen:
+                    print(_json(event.line) if as_json else line_text(event.line), flush=True)
 
 
 @contextlib.contextmanager
@@ -187,12 +206,15 @@ def _command(words: argparse.Namespace) -> control.Command:
     plain: dict[str, Callable[[], control.Command]] = {
         "rooms": control.Rooms, "invite": control.Invite, "leave": control.Leave, "members": control.Members,
         "mute": control.Mute, "unmute": control.Unmute, "deafen": control.Deafen, "undeafen": control.Undeafen,
-        "lock": control.Lock, "unlock": control.Unlock, "status": control.GetStatus, "stop": control.Stop,
+        "lock": control.Lock, "unlock": control.Unlock, "status": control.GetStatus, "chat": control.Chat,
+        "stop": control.Stop,
     }  # fmt: skip
     if words.word == "create":
         return control.Create(_name(words.name), words.locked, _name(words.shown_as) if words.shown_as else "")
     if words.word == "join" and words.name.startswith(invite.SCHEME):
         return control.Enter(words.name)
+    if words.word == "say":
+        return control.Say(_text(words.text))
     if words.word == "volume":
         return control.Volume(words.member, words.gain)
     if words.word in ABOUT_A_MEMBER:
@@ -208,7 +230,19 @@ def _name(text: str) -> str:
     return name
 
 
-def _json(told: control.Answer | control.Event) -> str:
+def _text(words: Sequence[str]) -> str:
+    """What is to be written; refused here where nothing of it would be shown, or it is too long."""
+    bytes_max = 4 * TEXT_CHARACTERS_MAX + 1
+    given = sys.stdin.buffer.read(bytes_max).decode(errors="replace") if list(words) == ["-"] else " ".join(words)
+    text = safe_lines(given)
+    if not text or len(given.strip()) > TEXT_CHARACTERS_MAX or len(given.strip().splitlines()) > TEXT_LINES_MAX:
+        raise UsageError(
+            f"a text has 1 to {TEXT_CHARACTERS_MAX} characters that can be shown, on {TEXT_LINES_MAX} lines at most"
+        )
+    return text
+
+
+def _json(told: control.Answer | control.Event | control.ChatLine) -> str:
     return msgspec.json.encode(told).decode()
 
 
@@ -284,9 +318,13 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
     if word == "create":
         parser.add_argument("--locked", action="store_true", help="only those with the invite link can come in")
         parser.add_argument("--shown-as", metavar="NAME", help="what strangers see of a locked room; else no name")
+    if word == "say":
+        parser.add_argument("text", metavar="TEXT", nargs="+", help="what to write; - for standard input")
+    if word == "chat":
+        parser.add_argument("--follow", action="store_true", help="go on until Ctrl+C")
     if word == "volume" or word in ABOUT_A_MEMBER:
         parser.add_argument("member", metavar="MEMBER", help="an alias, or the first digits of an id")
     if word == "volume":
         parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
     config.add_option(parser, "profile")
-    parser.add_argument("--json", action="store_true", help="print one JSON object (events: one a line)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object (events, chat --follow: one a line)")

@@ -10,6 +10,7 @@ from meshchat.remote.commands import (
     Alias,
     Appoint,
     Ban,
+    Chat,
     Command,
     Create,
     Deafen,
@@ -25,6 +26,7 @@ from meshchat.remote.commands import (
     Mute,
     Pardon,
     Rooms,
+    Say,
     Stop,
     Subscribe,
     Undeafen,
@@ -33,6 +35,7 @@ from meshchat.remote.commands import (
     Volume,
 )
 from meshchat.remote.events import (
+    ChatAdded,
     CoordinatorChanged,
     Event,
     Levels,
@@ -52,6 +55,8 @@ from meshchat.remote.protocol import LINE_BYTES_MAX, PROTOCOL, Door, Failure, Gr
 from meshchat.remote.server import CLIENTS_MAX, ControlServer
 from meshchat.remote.state import (
     Answer,
+    ChatHistory,
+    ChatLine,
     Done,
     Invited,
     MemberList,
@@ -59,6 +64,7 @@ from meshchat.remote.state import (
     RoomList,
     RoomStatus,
     RoomSummary,
+    Said,
     Status,
 )
 
@@ -71,6 +77,10 @@ __all__ = [
     "Answer",
     "Appoint",
     "Ban",
+    "Chat",
+    "ChatAdded",
+    "ChatHistory",
+    "ChatLine",
     "Command",
     "ControlClient",
     "ControlServer",
@@ -110,6 +120,8 @@ __all__ = [
     "RoomSummary",
     "Rooms",
     "RoomsChanged",
+    "Said",
+    "Say",
     "SelfChanged",
     "Snapshot",
     "Speaking",

@@ -21,6 +21,7 @@ from typing import Literal
 from meshchat import control, host, interfaces
 from meshchat.answers import Answers
 from meshchat.call import REPORT_S, Call
+from meshchat.chronicle import Chronicle
 from meshchat.config import Config
 from meshchat.discovery import Discovery, PeerForgotten, PeerFound
 from meshchat.entrance import Entrance, cleaned
@@ -69,6 +70,7 @@ class Daemon:
         self.entrance = Entrance(self.mesh, self.answers, self._identity.private_key, self._started_at)
         self.moderation = Moderation(self.mesh, self.answers, self._notice)
         self.control = control.ControlServer(config.profile, self._handle, self._snapshot)
+        self.chronicle = Chronicle(self.mesh, self.control.publish)
         self.discovery: Discovery | None = None
         self._addresses: tuple[interfaces.LocalAddress, ...] = ()
         self._speaking: set[PeerId] = set()
@@ -170,6 +172,7 @@ class Daemon:
 
     def _on_event(self, event: effects.Event) -> None:
         """Something happened in the control plane: the call follows, then the clients hear of it."""
+        self.chronicle.on_event(event)
         match event:
             case effects.SendKeyChanged(ssrc, key_id, base_key):
                 self.call.send_key(ssrc, key_id, base_key)
@@ -288,8 +291,8 @@ class Daemon:
                 return control.MemberList(self.answers.members())
             case control.Invite():
                 return control.Invited(self.entrance.link())
-            case control.Create():
-                return await self._create(command)
+            case control.Create() | control.Say() | control.Chat():
+                return await self._act(command)
         await self._obey(command)
         return control.Done()
 
@@ -314,7 +317,12 @@ class Daemon:
             case _:
                 self._set_silence(command)
 
-    async def _create(self, command: control.Create) -> control.Answer:
+    async def _act(self, command: control.Create | control.Say | control.Chat) -> control.Answer:
+        match command:
+            case control.Say(text=text):
+                return await self.chronicle.say(text)
+            case control.Chat():
+                return self.chronicle.told()
         if command.locked:
             return control.Invited(self.entrance.create_locked(cleaned(command.name), safe_text(command.shown)))
         await self.entrance.create(cleaned(command.name))

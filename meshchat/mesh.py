@@ -13,15 +13,17 @@ import logging
 import os
 import random
 import socket
+import time
 from collections.abc import Callable, Sequence
 
-from meshchat.errors import WireError
+from meshchat.errors import Refused, WireError
 from meshchat.identity import Identity
 from meshchat.interfaces import LocalAddress
 from meshchat.locks.invite import Invite
 from meshchat.locks.statements import Kind, Statement
 from meshchat.peers import effects as out
 from meshchat.peers.directory import RoomHint
+from meshchat.peers.lines import LineId
 from meshchat.peers.messages import ADDRESSES_MAX, Message, describe
 from meshchat.peers.node import Node
 from meshchat.transport.asleep import SleepClock
@@ -103,6 +105,7 @@ class Mesh:
 
     def enter(self, room: RoomId, name: str, secret: bytes | None = None, found: Statement | None = None) -> None:
         """Goes into a room, a locked one with its `secret`, our own with what founds it; `Refused` if we are in it."""
+        self._tell_time_of_day()
         self.node.enter(room, name, self._now(), secret, found)
         self.pump()
 
@@ -132,6 +135,15 @@ class Mesh:
         """Takes another alias; `Refused` if a member has it."""
         self.node.rename(alias)
         self.pump()
+
+    def say(self, text: str) -> tuple[LineId, int]:
+        """Writes a line to the room; its id, and to how many members it went. `Refused` outside a room (`Chat.say`)."""
+        if self.node.room is None:
+            raise Refused("not in a room")
+        self._tell_time_of_day()
+        said = self.node.room.chat.say(text, self._now())
+        self.pump()
+        return said
 
     def set_host(self, host: int) -> None:
         """How good a host this machine is (`host.mark`); members rank by it when the coordinator goes."""
@@ -361,6 +373,9 @@ class Mesh:
         members = self.node.room.linked() if self.node.room else []
         routes = [self._links[link.peer][0].route for link in members if link.peer in self._links]
         self.media_routes = tuple(route for route in routes if route is not None)
+
+    def _tell_time_of_day(self) -> None:
+        self.node.set_time_of_day(time.time_ns() // 1_000_000, self._now())
 
     def _tell_addresses(self) -> None:
         self.node.set_addresses(tuple(str(each) for each in self.addresses if "%" not in each.host)[:ADDRESSES_MAX])

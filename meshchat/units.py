@@ -36,6 +36,12 @@ NAME_CHARACTERS_MAX = 32
 NAME_BYTES_MAX = 128
 """Longest alias or room name in UTF-8: half of what one DNS character-string can carry (RFC 6763 section 6.1)."""
 
+TEXT_CHARACTERS_MAX = 2000
+"""Longest text that somebody writes to the room: a screenful. What is longer is a file."""
+
+TEXT_LINES_MAX = 40
+"""Most lines in one such text: as many as a terminal shows."""
+
 COMBINING_MARKS_MAX = 2
 """Marks that may follow one letter; more is decoration that runs over the neighbouring lines."""
 
@@ -107,3 +113,10 @@ def safe_text(text: str, characters_max: int = NAME_CHARACTERS_MAX, bytes_max: i
             break
         kept.append(character)
     return "".join(kept).strip()
+
+
+def safe_lines(text: str) -> str:
+    """The same for a text of several lines: at most `TEXT_CHARACTERS_MAX` and `TEXT_LINES_MAX` of it are left."""
+    rows = text[: 4 * TEXT_CHARACTERS_MAX].strip().splitlines()[:TEXT_LINES_MAX]
+    cleaned = (safe_text(row, TEXT_CHARACTERS_MAX, 4 * TEXT_CHARACTERS_MAX) for row in rows)
+    return "\n".join(cleaned)[:TEXT_CHARACTERS_MAX].strip()

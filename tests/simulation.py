@@ -83,7 +83,7 @@ class Village:
         node = self._new_node(peer_id, alias or name, host)
         peer = Villager(name, alias or name, peer_id, key, address, host, node)
         peer.offset = self.rng.uniform(-50.0, 1e6)
-        peer.node.set_addresses((str(address),))
+        peer.begin(self.seed, self.now)
         self.peers[name] = self._by_id[peer_id] = peer
         if mdns:
             for other in list(self.peers.values()):
@@ -129,7 +129,7 @@ class Village:
         peer = self.peers[name]
         if peer.alive:
             self.crash(name)
-        peer.born_again(self._new_node(peer.id, peer.alias, peer.host), self.now)
+        peer.born_again(self._new_node(peer.id, peer.alias, peer.host), self.seed, self.now)
         for other in list(self.peers.values()):
             self._introduce(other, peer)
         self.enter([name], room)

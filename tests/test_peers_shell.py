@@ -17,7 +17,7 @@ from meshchat.interfaces import LocalAddress
 from meshchat.mesh import Mesh
 from meshchat.peers import effects as out
 from meshchat.peers.circle import HOST_BEST
-from meshchat.peers.messages import PROOF_BYTES_MAX
+from meshchat.peers.fields import PROOF_BYTES_MAX
 from meshchat.peers.room import open_room
 from meshchat.transport import asleep
 from meshchat.transport.asleep import SleepClock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,7 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from meshchat.locks.law import Law
 from meshchat.peers import effects as out
 from meshchat.peers.node import Node
+from meshchat.peers.roomclock import CLOCK_MAX
 from meshchat.units import Address, PeerId, Seconds
+
+NOON_MS = 1_800_000_000_000
+"""The time of day when the village's time began."""
 
 
 class SealingWax:
@@ -82,11 +87,17 @@ class Villager:
         if excluded or self.excluded_at:
             self.excluded_at = {peer: self.excluded_at.get(peer, now) for peer in excluded}
 
-    def born_again(self, node: Node, now: Seconds) -> None:
+    def begin(self, seed: int, now: Seconds) -> None:
+        """Knows where it is, and what time: about right in four villagers of six, two hours off in the others."""
+        self.node.set_addresses((str(self.address),))
+        wrong_s = random.Random(f"{seed} {self.name}").choice([0.0, 0.0, 0.1, -0.5, 7200.0, -7200.0])
+        self.node.set_time_of_day(NOON_MS + int((now + wrong_s) * 1000), now + self.offset)
+
+    def born_again(self, node: Node, seed: int, now: Seconds) -> None:
         """Starts anew: with the same key, and nothing remembered."""
         self.node, self.alive, self.frozen, self.asleep_since = node, True, False, None
         self.held, self.tick_at, self.restarted_at = [], None, now
-        node.set_addresses((str(self.address),))
+        self.begin(seed, now)
 
     def law(self) -> Law | None:
         """What holds in its room, as far as it knows."""
@@ -103,6 +114,16 @@ class Villager:
     def sees(self) -> set[PeerId]:
         """Who is in the room, by its lights."""
         return {member.peer for member in self.node.members()}
+
+    def chat(self) -> list[str]:
+        """The texts that it shows, in order."""
+        chat = self.node.room.chat if self.node.room else None
+        return [line.text for line in chat.history.lines(chat.history.held(0, CLOCK_MAX))] if chat else []
+
+    def say(self, text: str, now: Seconds) -> None:
+        """Writes to the room."""
+        assert self.node.room is not None
+        self.node.room.chat.say(text, now)
 
     def coordinator(self) -> PeerId | None:
         """Whom it follows."""

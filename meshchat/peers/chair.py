@@ -13,6 +13,7 @@ from meshchat.errors import WireError
 from meshchat.peers import effects as out
 from meshchat.peers.circle import Circle, told_addresses
 from meshchat.peers.election import Election
+from meshchat.peers.lines import Tally
 from meshchat.peers.links import Link
 from meshchat.peers.liveness import State
 from meshchat.peers.messages import MEMBERS_MAX, Claim, Entry, Handover, Mark, Roster, Want, epoch_after
@@ -38,15 +39,22 @@ class Chair:
     """Claims and rosters, for one stay in one room."""
 
     def __init__(
-        self, circle: Circle, room: RoomId, members: Callable[[], list[Link]], barred: Callable[[PeerId], bool]
+        self,
+        circle: Circle,
+        room: RoomId,
+        members: Callable[[], list[Link]],
+        barred: Callable[[PeerId], bool],
+        tally: Callable[[Link], Tally],
     ) -> None:
-        """`members` are the links of those in the room; `barred` tells whom nobody lets in."""
+        """`members` are the links of those in the room; `barred` tells whom nobody lets in; `tally` gives what each
+        beat tells of the chat."""
         self.election = Election(circle.me)
         self.book = RosterBook(room)
         self.watch = Watch(circle, self._is_listed, barred)
         self._circle = circle
         self._room = room
         self._members = members
+        self._tally = tally
         self._publish_at: Seconds | None = None
         self._published_at: Seconds = 0.0
         self._turns_left = 0
@@ -203,8 +211,9 @@ class Chair:
         """A sign of life to that peer."""
         claim = self.election.followed
         mark = self._own_mark(claim) if claim else None
-        circle = self._circle
-        circle.send(link.peer, link.beat(claim, self.hears_leader(), mark, circle.every, circle.now, circle.book))
+        circle, tally = self._circle, self._tally(link) if link.admitted else None
+        every, now = circle.every, circle.now
+        circle.send(link.peer, link.beat(claim, self.hears_leader(), mark, every, now, circle.book, tally))
 
     # Inside
 

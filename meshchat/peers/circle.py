@@ -51,6 +51,8 @@ class Circle:
     host: int = 0
     """How good a host our machine is, 0..`HOST_BEST`."""
     addresses: tuple[str, ...] = ()
+    epoch_ms: int = 0
+    """The time of day when our monotonic clock showed 0, in ms since 1970."""
     wishes: list[out.Effect] = field(default_factory=list)
     """Effects collected since they were last drained."""
     drops: list[tuple[PeerId, str]] = field(default_factory=list)
@@ -60,6 +62,10 @@ class Circle:
     def standing(self) -> int:
         """How fit we are to coordinate."""
         return standing(self.moderator, self.host)
+
+    def time_of_day_ms(self, now: Seconds) -> int:
+        """The time of day in ms since 1970, by our machine's clock; shown to people, and relied on by nothing."""
+        return max(0, self.epoch_ms + int(now * 1000))
 
     @property
     def every(self) -> Seconds:

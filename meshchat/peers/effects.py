@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from meshchat.locks.invite import Invite
 from meshchat.locks.statements import Kind
+from meshchat.peers.lines import Line, LineId
 from meshchat.peers.messages import Claim, Message
 from meshchat.units import Address, PeerId, RoomId, Seconds
 
@@ -163,6 +164,21 @@ class DoorShut:
     """How long until the next try, where that is known; else 0."""
 
 
+@dataclass(frozen=True, slots=True)
+class LineAdded:
+    """Somebody wrote to the room, we included; late news of a split comes like the rest, for an earlier place."""
+
+    line_id: LineId
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Flooded:
+    """A member writes faster than anybody reads; what is too much is left out."""
+
+    peer: PeerId
+
+
 Event: TypeAlias = (
     RoomEntered
     | RoomLeft
@@ -177,5 +193,7 @@ Event: TypeAlias = (
     | SecretChanged
     | DoorOpened
     | DoorShut
+    | LineAdded
+    | Flooded
 )
 Effect: TypeAlias = Send | Dial | Punch | Drop | Event

@@ -1,4 +1,4 @@
-"""What several messages have fields of: ids and addresses, bounded in length and in what may stand in them."""
+"""What several messages have fields of: ids, addresses, names and proofs, bounded in length and in what they hold."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
+PROOF_BYTES_MAX = 96
+"""A public key and a signature of it: Ed25519 takes 32 and 64 bytes (RFC 8032 section 5.1)."""
+
 Hex64: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 """A peer."""
 
 Hex32: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-"""A room."""
+"""A room, or a line of the chat."""
+
+Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+"""Tells two lists apart."""
+
+Name: TypeAlias = Annotated[str, Meta(max_length=32)]
+"""An alias or a room's name, not cleaned yet."""
 
 HostAndPort: TypeAlias = Annotated[str, Meta(max_length=80)]
 """As `units.parse_address` reads it."""
+
+Natural: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 53)]
+"""Every number below this is exact in any language that reads JSON (RFC 8259 section 6)."""
+
+Proof: TypeAlias = Annotated[bytes, Meta(max_length=PROOF_BYTES_MAX)]
+"""What a `Notary` made."""

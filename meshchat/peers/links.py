@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from meshchat.peers.lines import Tally
 from meshchat.peers.messages import BEAT_MS_MAX, Beat, Claim, Knock, Mark, Presence
 from meshchat.units import Address, PeerId, RoomId, Seconds
 
@@ -110,6 +111,7 @@ class Link:
         every: Seconds,
         now: Seconds,
         book: str = "",
+        tally: Tally | None = None,
     ) -> Beat:
         """The next sign of life to send, and when the one after it is due."""
         self.beaten_at, self.beat_at = now, max(self.beat_at, now + every)
@@ -122,6 +124,7 @@ class Link:
             roster=roster,
             every_ms=min(int(every * 1000), BEAT_MS_MAX),
             book=book,
+            tally=tally,
         )
 
     def postpone_beat(self, now: Seconds, every: Seconds) -> None:

@@ -23,7 +23,8 @@ from msgspec import Meta, Struct
 
 from meshchat.errors import WireError
 from meshchat.peers.entry import AtTheDoor, Words
-from meshchat.peers.fields import Hex32, Hex64, HostAndPort
+from meshchat.peers.fields import Digest, Hex32, Hex64, HostAndPort, Name, Natural, Proof
+from meshchat.peers.lines import Lack, Lines, Tally
 from meshchat.peers.orders import Orders, OrdersWanted, Secret, SecretWanted
 from meshchat.units import safe_text
 
@@ -41,9 +42,6 @@ ADDRESSES_MAX = 8
 
 KEY_BYTES = 16
 """Length of a media base key: that of the AES-128-GCM suite (RFC 9605 section 4.5)."""
-
-PROOF_BYTES_MAX = 96
-"""A public key and a signature of it: Ed25519 takes 32 and 64 bytes (RFC 8032 section 5.1)."""
 
 ASKED_MAX = 32
 """Members asked about in one message: a split of a room of 100 takes two or three."""
@@ -63,14 +61,10 @@ BEAT_MS_MAX = 1400
 ANSWERS_MAX = 4
 """Secrets of one room that a member remembers: whoever missed more than three changes needs a new link."""
 
-Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 Book: TypeAlias = Annotated[str, Meta(pattern="^([0-9a-f]{16})?$")]
-Proof: TypeAlias = Annotated[bytes, Meta(max_length=PROOF_BYTES_MAX)]
-Name: TypeAlias = Annotated[str, Meta(max_length=32)]
 Addresses: TypeAlias = Annotated[tuple[HostAndPort, ...], Meta(max_length=ADDRESSES_MAX)]
 BeatMs: TypeAlias = Annotated[int, Meta(ge=0, le=BEAT_MS_MAX)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 31)]
-Natural: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Answer: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Ssrc: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 32)]
 
@@ -164,6 +158,8 @@ class Beat(Struct, frozen=True, tag_field="type", tag="beat", forbid_unknown_fie
     """The next beat follows within this; time-outs are counted in it."""
     book: Book = ""
     """Which orders the sender has, as a digest; empty for none."""
+    tally: Tally | None = None
+    """What the sender holds of the chat, told to members only."""
 
 
 class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -278,7 +274,7 @@ class Proven(Struct, frozen=True, tag_field="type", tag="proven", forbid_unknown
 
 Message: TypeAlias = (
     Hello | Moved | Beat | Roster | Want | Handover | Ask | Tell | Sightings | Key | Neighbours | Knock | Proven
-    | Orders | OrdersWanted | Secret | SecretWanted | AtTheDoor
+    | Orders | OrdersWanted | Secret | SecretWanted | AtTheDoor | Lines | Lack
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

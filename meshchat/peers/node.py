@@ -171,6 +171,10 @@ class Node:
         self._circle.alias = alias
         self._changed_self()
 
+    def set_time_of_day(self, ms: int, now: Seconds) -> None:
+        """What the machine's clock shows, in ms since 1970."""
+        self._circle.epoch_ms = ms - int(now * 1000)
+
     def set_host(self, host: int) -> None:
         """How good a host our machine is, 0..`HOST_BEST`, as far as is known."""
         if host != self._circle.host:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from meshchat.locks.statements import Statement
 from meshchat.peers import effects as out
 from meshchat.peers.chair import Chair
+from meshchat.peers.chat import Chat
 from meshchat.peers.circle import Circle, told_addresses
 from meshchat.peers.court import Court
 from meshchat.peers.directory import RoomHint
@@ -85,7 +86,8 @@ class Room:
         self.id = room
         self.name = name
         self.court = Court(circle, room, draw, found)
-        self.chair = Chair(circle, room, self.linked, lambda peer: peer in self.court.excluded)
+        self.chat = Chat(circle, room, self.linked, now)
+        self.chair = Chair(circle, room, self.linked, lambda peer: peer in self.court.excluded, self.chat.tally)
         self.election = self.chair.election
         self.watch = self.chair.watch
         self.gate = Gate(circle, room, secret, draw, lambda: self.court.law)
@@ -178,6 +180,7 @@ class Room:
     def depart(self, link: Link, reason: str, *, goodbye: bool) -> None:
         """A member's link is gone, or it went itself: then the room does without it at once."""
         link.admitted = False
+        self.chat.unlinked(link.peer, goodbye=goodbye)
         record = self.watch.records.get(link.peer)
         if record and link.presence:
             record.alias = link.presence.alias
@@ -208,6 +211,7 @@ class Room:
     def lived(self, peer: PeerId, action: Action, reason: str = "lost") -> None:
         """Does what a change in a member's liveness asks for."""
         if action is Action.ADMIT:
+            self.chat.noticed(peer)
             self._circle.wishes.append(out.MemberJoined(peer, self.alias_of(peer)))
         elif action is Action.SHOW:
             self._circle.wishes.append(out.MemberChanged(peer))
@@ -216,6 +220,7 @@ class Room:
 
     def received(self, link: Link, message: Message) -> None:
         """A member said something that concerns the room."""
+        self.chat.received(link, message)
         match message:
             case Beat() | Moved():
                 self.chair.hear(link)

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
-from meshchat.units import NAME_CHARACTERS_MAX
+from meshchat.units import NAME_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
 
 GAIN_MAX = 4.0
 """Loudest gain for one member: 12 dB more than was sent, beyond which the limiter only distorts."""
@@ -125,6 +125,16 @@ class Unlock(_Request, frozen=True):
     """Let in everybody who is not banned."""
 
 
+class Say(_Request, frozen=True):
+    """Write this to the room. Answer: `Said`. Refused: `not in a room`, `that is too fast for the others to read`."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=TEXT_CHARACTERS_MAX)]
+
+
+class Chat(_Request, frozen=True):
+    """What was written since we came, and who came and went? Answer: `ChatHistory`. Refused: `not in a room`."""
+
+
 class GetStatus(_Request, frozen=True, tag="status"):
     """How does everything stand? Answer: `Status`."""
 
@@ -139,5 +149,5 @@ class Stop(_Request, frozen=True):
 
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
-    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Lock | Unlock | GetStatus | Subscribe | Stop
+    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Lock | Unlock | Say | Chat | GetStatus | Subscribe | Stop
 )  # fmt: skip

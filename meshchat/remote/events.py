@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from meshchat.remote.state import MemberStatus, RoomStatus, RoomSummary, Status
+from meshchat.remote.state import ChatLine, MemberStatus, RoomStatus, RoomSummary, Status
 
 
 def _snake(name: str) -> str:
@@ -102,6 +102,12 @@ class Levels(_Event, frozen=True):
     levels_db: dict[str, float | None]
 
 
+class ChatAdded(_Event, frozen=True):
+    """Something was written to the room, or somebody came or went: a line, mostly but not always the last."""
+
+    line: ChatLine
+
+
 class Notice(_Event, frozen=True):
     """Something that a person should read."""
 
@@ -111,5 +117,5 @@ class Notice(_Event, frozen=True):
 
 Event: TypeAlias = (
     Snapshot | Missed | MemberJoined | MemberLeft | MemberChanged | SelfChanged | RoomEntered | RoomLeft
-    | CoordinatorChanged | RoomsChanged | Speaking | Levels | Notice
+    | CoordinatorChanged | RoomsChanged | Speaking | Levels | ChatAdded | Notice
 )  # fmt: skip

@@ -6,11 +6,13 @@ obey a stranger even if a room below forgot.
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 
 from meshchat.remote.commands import LINK_CHARACTERS_MAX
 from meshchat.remote.events import (
+    ChatAdded,
     CoordinatorChanged,
     Event,
     Levels,
@@ -28,6 +30,8 @@ from meshchat.remote.events import (
 )
 from meshchat.remote.state import (
     Answer,
+    ChatHistory,
+    ChatLine,
     Done,
     Invited,
     MemberList,
@@ -35,12 +39,16 @@ from meshchat.remote.state import (
     RoomList,
     RoomStatus,
     RoomSummary,
+    Said,
     Status,
 )
-from meshchat.units import safe_text, short
+from meshchat.units import safe_lines, safe_text, short
 
 TEXT_CHARACTERS_MAX = 500
 """Longest notice that is shown whole."""
+
+CLOCK_OFF_MS_MAX = 86_400_000
+"""A time of day further from ours than a day is not shown."""
 
 UNKNOWN = "-"
 
@@ -51,7 +59,7 @@ NO_NAME = "(locked)"
 def answer_text(answer: Answer) -> str:
     """What a person reads on stdout: lines without the last newline, or nothing at all."""
     match answer:
-        case Done():
+        case Done() | Said():
             return ""
         case Invited(link):
             return _clean(link, LINK_CHARACTERS_MAX)
@@ -59,6 +67,8 @@ def answer_text(answer: Answer) -> str:
             return _rooms(rooms)
         case MemberList(members):
             return _members(members)
+        case ChatHistory(lines):
+            return "\n".join(map(line_text, lines))
         case Status():
             return _status(answer)
 
@@ -70,10 +80,29 @@ def event_text(event: Event) -> str:
             return f"{_status(status)}\n\n{_rooms(rooms)}"
         case MemberJoined() | MemberLeft() | MemberChanged() | Speaking():
             return _of_member(event)
+        case ChatAdded(line):
+            return f"chat         {line_text(line)}"
         case RoomEntered() | RoomLeft() | RoomsChanged() | CoordinatorChanged():
             return _of_room(event)
         case _:
             return _of_self(event)
+
+
+def line_text(line: ChatLine) -> str:
+    """One line of the chat: the time, who, and what; further rows of it are indented, so that none passes for another.
+
+    The time is what the author's clock said, or, if that is a day off, when it came here. `!` marks what names us.
+    """
+    is_odd = abs(line.said_ms - line.received_ms) > CLOCK_OFF_MS_MAX
+    shown = time.localtime((line.received_ms if is_odd else line.said_ms) / 1000)
+    head, who = f"{time.strftime('%H:%M', shown)}{'!' if line.mention else ' '}", _clean(line.alias)
+    match line.kind:
+        case "came":
+            return f"{head} {who} came"
+        case "went":
+            return f"{head} {who} went: {_clean(line.text, TEXT_CHARACTERS_MAX)}"
+        case "said":
+            return f"{head} {who}: " + safe_lines(line.text).replace("\n", "\n       ")
 
 
 def _of_member(event: MemberJoined | MemberLeft | MemberChanged | Speaking) -> str:

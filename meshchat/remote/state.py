@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -105,4 +105,43 @@ class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     """What the daemon counts, by name, since it started; the set of names may grow."""
 
 
-Answer: TypeAlias = Done | Invited | RoomList | MemberList | Status
+class ChatLine(Struct, frozen=True):
+    """Something written to the room, or somebody who came or went. All lines sort by `order`, `author`, `id`."""
+
+    id: str
+    """Stays the same; no two lines have the same."""
+    kind: Literal["said", "came", "went"]
+    order: int
+    """The place in the chat, the same everywhere for what was said; a line may come late, for an earlier place."""
+    author: str
+    """The peer who wrote, came or went."""
+    alias: str
+    """What it was called at that time."""
+    you: bool
+    """Whether it is this peer."""
+    text: str
+    """What was written, or why somebody went; may have several lines."""
+    said_ms: int
+    """The time of day by the author's clock, in ms since 1970: a hint, for clocks may be wrong, and people lie."""
+    received_ms: int
+    """The time of day at which it arrived here."""
+    mention: bool = False
+    """Whether it names this peer, as in `@ann`."""
+
+
+class Said(Struct, frozen=True, tag_field="answer", tag="said"):
+    """It is written."""
+
+    id: str
+    """The line's."""
+    reached: int
+    """To how many members it went at once; the others get it when they are found."""
+
+
+class ChatHistory(Struct, frozen=True, tag_field="answer", tag="chat"):
+    """What was written since this peer entered the room and who came and went, in order."""
+
+    lines: tuple[ChatLine, ...]
+
+
+Answer: TypeAlias = Done | Invited | RoomList | MemberList | Said | ChatHistory | Status

@@ -1,0 +1,58 @@
+"""The room's clock: milliseconds that run with everybody's own, and leap to the greatest that anybody has told.
+
+It orders the chat. Each member begins with the time of day as it enters, lets its monotonic clock count on, and follows
+whoever is ahead: a hybrid logical clock (Kulkarni et al., 2014). So a line is always later than those that its author
+had read, the two sides of a split interleave by the time at which things were said, and a machine whose time of day is
+wrong only moves the zero of everybody's count. Not taken: plain Lamport counts, by which the quieter side of a split
+would be sorted before the talkative one. Not taken: the time of day itself, by which an answer could stand before its
+question.
+"""
+
+from __future__ import annotations
+
+from meshchat.units import Seconds
+
+CLOCK_MAX = (1 << 53) - 1
+"""Every number up to this is exact in any language that reads JSON."""
+
+STEP_MS = 60_000
+"""So far ahead may anybody be at any time."""
+
+LEAP_MS = 1 << 35
+"""So far (398 days) may somebody be ahead, once a second: a board that starts in 1970 catches up within a minute, and a
+liar needs three days to use the clock up."""
+
+LEAP_S: Seconds = 1.0
+
+
+class RoomClock:
+    """One member's reading of it."""
+
+    def __init__(self, time_of_day_ms: int, now: Seconds) -> None:
+        self._base_ms = max(0, time_of_day_ms)
+        self._base_at = now
+        self._last_ms = 0
+        self._leap_at = now
+
+    def read(self, now: Seconds) -> int:
+        """What it shows: never less than before."""
+        shown = self._base_ms + int((now - self._base_at) * 1000)
+        return min(max(shown, self._last_ms), CLOCK_MAX)
+
+    def stamp(self, now: Seconds) -> int:
+        """The reading for a line of our own: greater than every one before, ours or another's."""
+        self._last_ms = min(max(self.read(now), self._last_ms + 1), CLOCK_MAX)
+        return self._last_ms
+
+    def follow(self, told_ms: int, now: Seconds) -> bool:
+        """Somebody shows `told_ms`; returns whether we show as much now. False: it is too far ahead, for the moment."""
+        shown = self.read(now)
+        if told_ms > shown + STEP_MS:
+            if now < self._leap_at:
+                return False
+            self._leap_at = now + LEAP_S
+        reached = min(told_ms, shown + LEAP_MS)
+        if reached > shown:
+            self._base_ms, self._base_at = reached, now
+        self._last_ms = max(self._last_ms, reached)
+        return reached == told_ms
