@@ -39,6 +39,12 @@ MARGIN: Seconds = 0.001
 FIRST_GUESS: Seconds = 0.007
 """Lateness assumed before anything is known; it fades as packets come."""
 
+LOOK_S: Seconds = 0.02
+"""Between two looks for the cheapest target while nothing comes too late: to look costs more than to count."""
+
+UNIT_MAX = 1e6
+"""The weight of the newest packet at which all weights are brought back to a scale on which they add up to one."""
+
 FALL_PER_SECOND = 0.010
 """How fast the target sinks, in seconds per second: up at once, down slowly, so that it does not see-saw."""
 
@@ -71,6 +77,7 @@ class Arrivals:
     def __init__(self) -> None:
         self._weights = np.zeros(BUCKETS + 1)
         self._weights[int(FIRST_GUESS / BUCKET)] = self._weights[0] = 0.5
+        self._unit = 1.0
         self._share = 1.0
         self._spans: list[tuple[int, Seconds]] = []
         self._base: Seconds | None = None
@@ -93,7 +100,7 @@ class Arrivals:
         transit = at - timestamp / SAMPLE_RATE
         self._settle_base(at, transit)
         self._count(transit - self.base, samples)
-        self._settle_target(at)
+        self._settle_target(at, transit - self.base)
 
     def add_repair(self, at: Seconds, timestamp: int, samples: int) -> None:
         """Counts a lost frame whose copy came `at` inside a later packet: in effect it arrived then.
@@ -127,19 +134,27 @@ class Arrivals:
         buckets = min(int(self._rise / BUCKET), BUCKETS)
         if buckets:
             self._rise -= buckets * BUCKET
-            self._weights[0] += self._weights[1 : buckets + 1].sum()
+            self._weights[0] += np.add.reduce(self._weights[1 : buckets + 1])
             self._weights[1:-buckets] = self._weights[buckets + 1 :]
             self._weights[-buckets:] = 0.0
 
     def _count(self, lateness: Seconds, samples: int) -> None:
-        """Adds one packet; the first ones weigh all alike, later ones push out the old with the time constant."""
-        self._share = max(self._share / (1 + self._share), samples / SAMPLE_RATE / MEMORY)
-        self._weights *= 1 - self._share
-        self._weights[min(max(int(lateness / BUCKET), 0), BUCKETS)] += self._share
+        """Adds one packet; the first ones weigh all alike, later ones push out the old with the time constant.
 
-    def _settle_target(self, at: Seconds) -> None:
-        later = 1.0 - np.cumsum(self._weights[:BUCKETS])
-        cheapest: Seconds = float(_DELAYS[np.argmin(_DELAYS + LATE_COST * later)]) + MARGIN
+        Instead of making all old weights smaller, each new one is larger than the one before.
+        """
+        self._share = max(self._share / (1 + self._share), samples / SAMPLE_RATE / MEMORY)
+        self._unit /= 1 - self._share
+        self._weights[min(max(int(lateness / BUCKET), 0), BUCKETS)] += self._share * self._unit
+        if self._unit > UNIT_MAX:
+            self._weights /= self._unit
+            self._unit = 1.0
+
+    def _settle_target(self, at: Seconds, lateness: Seconds) -> None:
         passed = at - self._target_at if self._target_at is not None else 0.0
+        if self._target_at is not None and abs(passed) < LOOK_S and lateness < self._target:
+            return
+        later = 1.0 - np.add.accumulate(self._weights[:BUCKETS]) / self._unit
+        cheapest: Seconds = float(_DELAYS[(_DELAYS + LATE_COST * later).argmin()]) + MARGIN
         self._target = max(cheapest, self._target - FALL_PER_SECOND * max(passed, 0.0))
         self._target_at = max(at, self._target_at) if self._target_at is not None else at

@@ -45,7 +45,7 @@ class Limiter:
         """Brings `sound` (float32, shape (n,)) to at most 1 in place."""
         if len(sound) == 0:
             return
-        peak = max(float(sound.max()), -float(sound.min()))
+        peak = max(float(np.maximum.reduce(sound)), -float(np.minimum.reduce(sound)))
         if peak <= CEILING and self._gain >= 1.0:
             return
         starts = np.arange(0, len(sound), PIECE_SAMPLES)

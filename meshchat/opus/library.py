@@ -34,6 +34,9 @@ class Library:
 
     def __init__(self, handle: ctypes.CDLL) -> None:
         address, number = ctypes.c_void_p, ctypes.c_int32
+        # To decode takes some 20 microseconds; to let go of the interpreter for them and win it back takes longer, and
+        # now and then a whole turn of another thread.
+        held = ctypes.PyDLL(handle._name, handle=handle._handle)
         self.encoder_create = function(handle, "opus_encoder_create", address, number, number, number, address)
         self.encoder_destroy = function(handle, "opus_encoder_destroy", None, address)
         self.encoder_ctl = function(handle, "opus_encoder_ctl", number, address, number)
@@ -41,7 +44,7 @@ class Library:
         self.decoder_create = function(handle, "opus_decoder_create", address, number, number, address)
         self.decoder_destroy = function(handle, "opus_decoder_destroy", None, address)
         self.decode = function(
-            handle, "opus_decode_float", number, address, ctypes.c_char_p, number, address, number, number
+            held, "opus_decode_float", number, address, ctypes.c_char_p, number, address, number, number
         )
         self.strerror = function(handle, "opus_strerror", ctypes.c_char_p, number)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from meshchat.peers import effects as out
 from meshchat.peers.directory import Chance, Directory
-from meshchat.peers.links import BEAT_PER_LINK_S, BEAT_S, Link
+from meshchat.peers.links import Link, beat_interval
 from meshchat.peers.messages import ADDRESSES_MAX, Beat, Message
 from meshchat.units import PeerId, Seconds
 
@@ -70,7 +70,7 @@ class Circle:
     @property
     def every(self) -> Seconds:
         """Our beat interval on every link: it grows with their number."""
-        return BEAT_S + BEAT_PER_LINK_S * len(self.links)
+        return beat_interval(len(self.links))
 
     def send(self, peer: PeerId, message: Message) -> None:
         """Wishes that a message be sent. It is a sign of life too, so that a beat can wait for once."""

@@ -59,16 +59,18 @@ class Pacer:
         self.skipped_turns = 0
         self._period: Seconds = samples / SAMPLE_RATE
         self._turn = turn
-        self._stopping = threading.Event()
+        self._running = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin; turn 0 is due one period from now."""
+        self._running.acquire()  # held until `stop`: to wait for it is to wait for a turn
         self._thread.start()
 
     def stop(self) -> None:
         """Return when no turn runs and none will; harmless before start and the second time. RuntimeError in a turn."""
-        self._stopping.set()
+        if self._running.locked():
+            self._running.release()
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -82,7 +84,7 @@ class Pacer:
         index = 0
         while True:
             due = begin + (index + 1) * self._period
-            if self._stopping.wait(max(0.0, due - time.monotonic())):
+            if self._running.acquire(timeout=max(0.0, due - time.monotonic())):
                 return
             missed = self._turns_missed(time.monotonic() - due)
             index += missed

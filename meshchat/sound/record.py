@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from meshchat.errors import AudioError
-from meshchat.sound.guard import Notify, guarded_notify
+from meshchat.sound.guard import Notify, guarded_notify, silence
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 
 HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
@@ -32,7 +32,7 @@ FLUSH_EVERY: Seconds = 0.05
 """How long sound waits in memory: what a kill can cost."""
 
 WAITING_SAMPLES_MAX = 10 * SAMPLE_RATE
-"""Sound kept for a disk that does not answer, about 1 MB; what comes after it is written as silence of the same
+"""Sound kept for a disk that does not answer, about 2 MB; what comes after it is written as silence of the same
 length, so that the recording keeps time."""
 
 CLOSE_MAX: Seconds = 10.0
@@ -58,7 +58,7 @@ class WavFile:
         """How much sound the header names."""
         return self._data_bytes / SAMPLE_BYTES / SAMPLE_RATE
 
-    def append(self, pcm: bytes | bytearray) -> None:
+    def append(self, pcm: bytes) -> None:
         """Add whole 16-bit little-endian samples. OSError when the disk takes no more; what it took is kept."""
         room = DATA_BYTES_MAX - self._data_bytes
         try:
@@ -72,7 +72,7 @@ class WavFile:
         """Finish the file; harmless the second time."""
         self._file.close()
 
-    def _write_data(self, pcm: bytes | bytearray) -> None:
+    def _write_data(self, pcm: bytes) -> None:
         self._file.seek(HEADER.size + self._data_bytes)
         left = memoryview(pcm)
         written = 0
@@ -99,7 +99,8 @@ class Recorder:
         self._notify = notify
         self._wav = WavFile(path)
         self._lock = threading.Lock()
-        self._waiting = bytearray()
+        self._waiting: list[Samples] = []
+        self._waiting_samples = 0
         self._missed_samples = 0
         self._expected = 0
         self._ended = False
@@ -116,10 +117,13 @@ class Recorder:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="meshchat-recording", daemon=True)
                 self._thread.start()
-            if self._missed_samples or len(self._waiting) >= WAITING_SAMPLES_MAX * SAMPLE_BYTES:
+            if self._missed_samples or self._waiting_samples >= WAITING_SAMPLES_MAX:
                 self._missed_samples += gap + block.size
-            else:
-                self._waiting += bytes(gap * SAMPLE_BYTES) + _to_pcm(block)
+                return
+            if gap > 0:
+                self._waiting.append(silence(gap))
+            self._waiting.append(block.copy())
+            self._waiting_samples += gap + block.size
 
     def describe(self) -> str:
         """`file call.wav (48000 Hz, 1 channel, 16 bits)`"""
@@ -145,10 +149,10 @@ class Recorder:
 
     def _flush(self) -> None:
         with self._lock:
-            waiting, self._waiting = self._waiting, bytearray()
+            waiting, self._waiting, self._waiting_samples = self._waiting, [], 0
             missed, self._missed_samples = self._missed_samples, 0
         if waiting:
-            self._wav.append(waiting)
+            self._wav.append(_to_pcm(np.concatenate(waiting)))
         if missed:
             lost = f"{missed / SAMPLE_RATE:.1f} s"
             guarded_notify(self._notify, f"The disk was too slow for {self._path}: {lost} of it are silence.")
@@ -158,14 +162,14 @@ class Recorder:
     def _end(self, fault: OSError) -> None:
         with self._lock:
             self._ended = True
-            self._waiting = bytearray()
+            self._waiting = []
         kept = f"its first {self._wav.seconds:.1f} s are kept"
         text = f"The recording {self._path} ends here ({fault.strerror or fault}): {kept}, and the call goes on."
         guarded_notify(self._notify, f"{text} To record on, make room and name another file.")
 
 
-def _to_pcm(block: Samples) -> bytes:
+def _to_pcm(sound: Samples) -> bytes:
     """-1..1 to 16-bit little-endian; what is louder is clipped, what is no number is silence."""
-    clipped = np.clip(np.nan_to_num(block), -1.0, 1.0)
+    clipped = np.clip(np.nan_to_num(sound), -1.0, 1.0)
     pcm: bytes = np.rint(clipped * 32767.0).astype("<i2").tobytes()
     return pcm
