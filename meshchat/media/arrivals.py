@@ -111,6 +111,8 @@ class Arrivals:
 
     def _settle_base(self, at: Seconds, transit: Seconds) -> None:
         span = int(at / SPAN)
+        if self._spans and self._spans[-1][0] == span and transit >= self._spans[-1][1]:
+            return
         paused = bool(self._spans) and self._spans[-1][0] <= span - SPANS
         if self._spans and self._spans[-1][0] >= span:
             newest = self._spans.pop()

@@ -63,7 +63,12 @@ class Mixer:
         self._sum.fill(0.0)
         silent = True
         for channel in self._channels.copy().values():
-            silent &= not self._mix(channel, now)
+            sound = channel.source.pull(samples, now)
+            if sound is None:
+                channel.gain = channel.source.gain
+            else:
+                silent = False
+                self._mix(channel, sound)
         if silent and not self._limiter.active:
             self._heard = float(not self.deafened)
             return self._sum
@@ -71,18 +76,13 @@ class Mixer:
         self._deafen()
         return self._sum
 
-    def _mix(self, channel: _Channel, now: Seconds) -> bool:
-        samples = len(self._sum)
-        sound = channel.source.pull(samples, now)
+    def _mix(self, channel: _Channel, sound: Samples) -> None:
         before, channel.gain = channel.gain, channel.source.gain
-        if sound is None:
-            return False
         if before == channel.gain == 1.0:
             self._sum += sound
         else:
-            gain = channel.gain if before == channel.gain else _slope(before, channel.gain, samples)
+            gain = channel.gain if before == channel.gain else _slope(before, channel.gain, len(sound))
             self._sum += np.multiply(sound, gain, out=self._weighed)
-        return True
 
     def _deafen(self) -> None:
         """Silences, or lets in again, along one block."""

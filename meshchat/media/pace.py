@@ -25,6 +25,8 @@ class Pace:
 
     def __init__(self) -> None:
         self._blocks: list[set[int]] = [set(), set()]
+        self._grids: dict[int, tuple[int, int]] = {}
+        """By length of frame, for as long as the blocks stay the same."""
         self._least = [0.0, 0.0]
         self._passed = 0
         self.delay = 0.0
@@ -43,11 +45,12 @@ class Pace:
 
     def asked(self, block: int) -> None:
         """A block of this length is asked for."""
-        self._blocks[0].add(block)
+        self._note(block)
         self._passed += block
         if self._passed >= REMEMBERED_SAMPLES:
             self._least = [self.delay, self._least[0]]
             self._blocks = [{block}, self._blocks[0]]
+            self._grids.clear()
             self._passed = 0
 
     def moved(self, samples: int) -> None:
@@ -68,13 +71,21 @@ class Pace:
 
     def first_place(self, waited: float, block: int, frame: int, place_min: int, slack_min: float) -> int:
         """Where in the present block (or beyond it) sound may begin whose first packet has waited for `waited`."""
-        self._blocks[0].add(block)
+        self._note(block)
         block, step = self._grid(frame)
         if waited + place_min - (block - step) - place_min % step >= slack_min:
             return place_min
         return max(place_min, step * ceil((slack_min - waited + block - step) / step))
 
+    def _note(self, block: int) -> None:
+        if block not in self._blocks[0]:
+            self._blocks[0].add(block)
+            self._grids.clear()
+
     def _grid(self, frame: int) -> tuple[int, int]:
         """The largest block of late and the step of places; a device whose blocks vary has a step of one."""
-        blocks = self._blocks[0] | self._blocks[1]
-        return max(blocks), gcd(*blocks, frame) if len(blocks) == 1 else 1
+        known = self._grids.get(frame)
+        if known is None:
+            blocks = self._blocks[0] | self._blocks[1]
+            known = self._grids[frame] = max(blocks), gcd(*blocks, frame) if len(blocks) == 1 else 1
+        return known

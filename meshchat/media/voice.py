@@ -100,6 +100,7 @@ class Voice:
         self._meter = Meter()
         self._restarts = 0
         self._silent = True
+        self._resting = False  # nothing happens until a packet comes: most of a full room, most of the time
         self._end: int | None = None
         self._edge = 0  # the timestamp up to which sound came from packets; guesses may have moved `_end` past it
         self._expected = 0
@@ -117,6 +118,9 @@ class Voice:
         """The next `samples` (1 or more), float32, valid until the next pull; None while there is nothing to hear."""
         if self._inbox:
             self._drain()
+        elif self._resting:
+            self._waited += samples
+            return None
         block = None
         if not self._silent or len(self._jitter) or self._tape.pending or self._tape.ending:
             block = self._block(samples, now)
@@ -124,6 +128,7 @@ class Voice:
             self._waited += samples
         if block is not None or not self._meter.at_rest:
             self._meter.hear(block, samples)
+        self._resting = block is None and self._silent and not len(self._jitter) and self._meter.at_rest
         return block
 
     def stats(self) -> VoiceStats:
