@@ -88,8 +88,7 @@ class Answers:
         """Who speaks, and how loud, in dB below full scale; ourselves outside a room too, to try the microphone."""
         yield self._mesh.node.me, self._call.outgoing.speaking, self._call.outgoing.level_db
         for flow in self._call.incoming.inflows:
-            stats = flow.voice.stats()
-            yield flow.peer, stats.speaking, stats.level_db
+            yield flow.peer, flow.voice.speaking, flow.voice.level_db
 
     def find_member(self, wanted: str) -> PeerId:
         """The member of that alias, id, or beginning of an id. Raises `UsageError` if there is none, or several."""

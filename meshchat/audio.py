@@ -21,7 +21,7 @@ from meshchat.sound.paced import NullSink, PacedMicrophone, PacedSpeaker
 from meshchat.sound.record import Recorder
 from meshchat.sound.specs import DeviceSpec, FileSpec, NothingSpec, ToneSpec, parse_microphone, parse_speaker
 from meshchat.sound.supervisor import shared_supervisor
-from meshchat.sound.synthetic import SilenceSource, ToneSource
+from meshchat.sound.synthetic import SilentMicrophone, ToneSource
 from meshchat.units import Samples, Seconds
 
 __all__ = ["Microphone", "SoundDevice", "Speaker", "list_devices", "open_microphone", "open_speaker"]
@@ -98,7 +98,7 @@ def open_microphone(spec: str, frame_samples: int, notify: Callable[[str], None]
         case ToneSpec(hz):
             return PacedMicrophone(ToneSource(hz, frame_samples), frame_samples)
         case NothingSpec():
-            return PacedMicrophone(SilenceSource(frame_samples), frame_samples)
+            return SilentMicrophone()
 
 
 def open_speaker(spec: str, block_samples: int, notify: Callable[[str], None]) -> Speaker:

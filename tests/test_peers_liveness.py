@@ -75,8 +75,8 @@ def test_a_silent_member_is_asked_about_and_then_lost() -> None:
     room = Room()
     lost, *others = PEERS
     patience = room.watch.suspect_after(room.watch.records[lost])
-    assert room.pass_time(patience, heard=others) == []
-    room.pass_time(0.1, heard=others)
+    assert room.pass_time(patience - 0.05, heard=others) == []
+    room.pass_time(0.15, heard=others)
     asked = room.asked()
     assert len({peer for peer, _ in asked}) == 3
     assert all(ask.about == (lost,) for _, ask in asked)

@@ -131,6 +131,16 @@ class Voice:
         self._resting = block is None and self._silent and not len(self._jitter) and self._meter.at_rest
         return block
 
+    @property
+    def level_db(self) -> float:
+        """Loudness now, as in `VoiceStats`."""
+        return self._meter.level_db
+
+    @property
+    def speaking(self) -> bool:
+        """Whether that is speech."""
+        return self._meter.speaking
+
     def stats(self) -> VoiceStats:
         """A picture of this moment."""
         intake = self._intake
@@ -149,8 +159,8 @@ class Voice:
             shortened_ms=self._shaper.cut / _SAMPLES_PER_MS,
             lengthened_ms=self._shaper.added / _SAMPLES_PER_MS,
             restarts=intake.restarts,
-            level_db=self._meter.level_db,
-            speaking=self._meter.speaking,
+            level_db=self.level_db,
+            speaking=self.speaking,
         )
 
     @property

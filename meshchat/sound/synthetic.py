@@ -1,10 +1,10 @@
-"""Sounds made from nothing: a sine and silence, each a pure function of the frame's number."""
+"""Sounds made from nothing: a sine, whose every frame is a function of its number, and silence, which has no frames."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from meshchat.sound.guard import silence
+from meshchat.sound.guard import OnFrame
 from meshchat.units import SAMPLE_RATE, Samples
 
 TONE_PEAK = 0.1
@@ -32,19 +32,17 @@ class ToneSource:
         """Nothing is held."""
 
 
-class SilenceSource:
-    """Zeros."""
+class SilentMicrophone:
+    """Hears nothing and so never calls: who only listens pays nothing for speaking."""
 
-    def __init__(self, frame_samples: int) -> None:
-        self._samples = frame_samples
+    late_turns = 0
 
-    def frame(self, index: int) -> Samples:
-        """A frame of zeros, the same at every index."""
-        return silence(self._samples)
+    def start(self, on_frame: OnFrame) -> None:
+        """Nothing will come."""
+
+    def stop(self) -> None:
+        """Nothing runs."""
 
     def describe(self) -> str:
         """`silence`"""
         return "silence"
-
-    def close(self) -> None:
-        """Nothing is held."""
