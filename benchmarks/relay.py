@@ -20,8 +20,8 @@ import socket
 import sys
 import time
 
-from meshchat.sound.pace import hurry
 from meshchat.units import Address, Seconds, parse_address
+from meshchat.urgency import put_sound_first
 
 DATAGRAM_BYTES_MAX = 65_536
 WAITING_MAX = 10_000
@@ -112,7 +112,7 @@ def main() -> int:
     words = parser.parse_args()
     ways = [Way(words.loss, words.jitter, words.reorder, f"{words.seed} {name}") for name in ("there", "back")]
     relay = Relay(words.listen, words.target, *ways)
-    hurry()
+    put_sound_first()
     print("ready", flush=True)
     relay.run()
     return 0

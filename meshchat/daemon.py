@@ -11,7 +11,6 @@ import contextlib
 import gc
 import json
 import logging
-import os
 import signal
 import sys
 import time
@@ -33,6 +32,7 @@ from meshchat.peers import effects
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.room import open_room
 from meshchat.units import PeerId, Seconds, safe_text, short
+from meshchat.urgency import put_daemon_next
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,6 @@ LIFE_S: Seconds = 0.25
 
 WATCH_S: Seconds = 3.0
 """Between two looks at the network interfaces: a dock or a tunnel is followed within this."""
-
-NICENESS = -10
-"""What sound servers run at: before everything that draws or compiles."""
 
 SWITCH_S: Seconds = 0.001
 """How long one thread may keep the interpreter while another waits: a handshake must not hold a frame for the 5 ms
@@ -371,22 +368,21 @@ class Daemon:
 
 def run(config: Config) -> int:
     """Works in the foreground until SIGINT, SIGTERM or `meshchat stop`; the exit status."""
-    _put_sound_first()
+    _make_way_for_sound()
     with ProfileLock(config.profile):
         asyncio.run(_run(config))
     return 0
 
 
-def _put_sound_first() -> None:
+def _make_way_for_sound() -> None:
     """Asks the system to run us before programs that can wait, and our own threads to make way for each other sooner.
 
-    Threads inherit the priority; the sound threads ask for more on their own. What was imported by now is here to stay,
-    so the garbage collector need not walk through it: that takes some 80 ms, in which no thread of ours runs.
+    What was imported by now is here to stay, so the garbage collector need not walk through it: that takes some 80 ms,
+    in which no thread of ours runs.
     """
     sys.setswitchinterval(SWITCH_S)
     gc.freeze()
-    with contextlib.suppress(OSError, AttributeError):  # only root may, and not on Windows
-        os.nice(NICENESS)
+    put_daemon_next()
 
 
 async def _run(config: Config) -> None:

@@ -11,41 +11,18 @@ that runs dry every 20 frames.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
 
 from meshchat.units import SAMPLE_RATE, Seconds
+from meshchat.urgency import put_sound_first
 
 STALL_MAX: Seconds = 0.2
 """Longest lateness that is made up for by turns in quick succession: about what a listener's jitter buffer holds."""
 
 LATE_SHARE = 0.5
 """A turn counts as late when it begins after this share of its period."""
-
-REALTIME_PRIORITY = 10
-"""SCHED_FIFO priority: above everything ordinary, below the kernel's own interrupt threads (50)."""
-
-NICE_WANTED = -15
-"""What is asked for where SCHED_FIFO is refused."""
-
-
-def hurry() -> None:
-    """Ask the system to run the calling thread on time; a refusal (the usual answer to plain users) is ignored.
-
-    Measured for 5 ms turns on a loaded machine, p99 lateness: ordinary 5.1 ms, nice -15 1.0 ms, SCHED_FIFO 0.12 ms.
-    The reset-on-fork flag keeps programs started from here ordinary.
-    """
-    if sys.platform != "linux":
-        return
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(REALTIME_PRIORITY))
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE_WANTED)
 
 
 class Pacer:
@@ -79,7 +56,7 @@ class Pacer:
         return threading.current_thread() is self._thread
 
     def _run(self) -> None:
-        hurry()
+        put_sound_first()
         begin = time.monotonic()
         index = 0
         while True:

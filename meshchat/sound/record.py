@@ -21,6 +21,7 @@ import numpy as np
 from meshchat.errors import AudioError
 from meshchat.sound.guard import Notify, guarded_notify, silence
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
+from meshchat.urgency import put_daemon_next
 
 HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 SAMPLE_BYTES = 2
@@ -138,6 +139,7 @@ class Recorder:
             self._thread.join(CLOSE_MAX)
 
     def _run(self) -> None:
+        put_daemon_next()  # it was started by a sound thread, and must not be as urgent
         try:
             while not self._closing.wait(FLUSH_EVERY):
                 self._flush()

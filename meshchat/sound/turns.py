@@ -17,8 +17,8 @@ import numpy as np
 import soxr
 
 from meshchat.sound.guard import OnFrame, Pull, silence
-from meshchat.sound.pace import hurry
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
+from meshchat.urgency import put_sound_first
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class _Turns:
     def _enter(self, status: object) -> None:
         if self._thread != threading.get_ident():
             self._thread = threading.get_ident()
-            hurry()
+            put_sound_first()
         if status:
             self.troubled += 1
 
