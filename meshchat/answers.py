@@ -113,6 +113,7 @@ class Answers:
                 level_db=round(out.level_db, 1),
                 addresses=member.addresses,
                 moderator=member.moderator,
+                muted_by=member.muted_by,
             )
         quality = self._call.quality(member.peer)
         voice = quality.voice if quality else None
@@ -136,6 +137,7 @@ class Answers:
             addresses=member.addresses,
             reachable=member.reachable,
             moderator=member.moderator,
+            muted_by=member.muted_by,
         )
 
     def _counters(self) -> dict[str, int]:

@@ -91,6 +91,7 @@ class Call:
         block_samples = int(min(config.frame_ms, BLOCK_MS_MAX) * SAMPLE_RATE / 1000)
         self.speaker: Speaker = open_speaker(config.speaker, block_samples, lambda text: notify("speaker", text))
         self._volumes: dict[PeerId, float] = {}
+        self._hushed: set[PeerId] = set()
         self._losses: dict[PeerId, tuple[Seconds, float]] = {}
         self._reported: dict[PeerId, Reported] = {}
         self._ssrc = 0
@@ -123,6 +124,7 @@ class Call:
     def member_left(self, peer: PeerId) -> None:
         """Takes it away again; a volume set for it is remembered."""
         self.incoming.leave(peer)
+        self._hushed.discard(peer)
         self._losses.pop(peer, None)
         self._reported.pop(peer, None)
 
@@ -143,6 +145,12 @@ class Call:
         """Plays a member louder or softer, here only."""
         self._volumes[peer] = gain
         self._set_gain(peer)
+
+    def hush(self, peer: PeerId, silenced: bool) -> None:
+        """Does not play a member whom a moderator muted; or plays it again."""
+        if silenced != (peer in self._hushed):
+            self._hushed ^= {peer}
+            self._set_gain(peer)
 
     def quality(self, peer: PeerId) -> Quality | None:
         """How that member arrives; None if it is not here."""
@@ -191,4 +199,4 @@ class Call:
     def _set_gain(self, peer: PeerId) -> None:
         flow = self.incoming.inflow(peer)
         if flow:
-            flow.voice.gain = self.volume(peer)
+            flow.voice.gain = 0.0 if peer in self._hushed else self.volume(peer)

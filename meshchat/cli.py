@@ -17,6 +17,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -31,9 +32,9 @@ INTERRUPTED = 130
 
 ABOUT_A_MEMBER: dict[str, Callable[[str], control.Command]] = {
     "kick": control.Kick, "ban": control.Ban, "pardon": control.Pardon, "appoint": control.Appoint,
-    "dismiss": control.Dismiss,
+    "dismiss": control.Dismiss, "mute": control.Mute, "unmute": control.Unmute,
 }  # fmt: skip
-"""Orders that name somebody, and nothing else."""
+"""What is said of somebody; `mute` and `unmute` also of oneself."""
 
 DEMO_SECONDS = 10.0
 """How long the demonstration talks when it is not told."""
@@ -45,20 +46,22 @@ HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "
 
 WORDS = (
     "rooms", "create", "join", "invite", "leave", "members", "alias", "mute", "unmute", "deafen", "undeafen", "volume",
-    "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "status", "events", "stop", "demo",
+    "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "rule", "status", "events", "stop",
+    "demo",
 )  # fmt: skip
 
 ABOUT = {
     "rooms": "list the rooms around", "create": "open a room and enter it", "join": "enter a room",
     "invite": "show the link that lets others into this locked room",
     "leave": "go out of the room", "members": "list who is in the room", "alias": "change the name others are shown",
-    "mute": "send no sound", "unmute": "send sound again", "deafen": "play no sound", "undeafen": "play sound again",
+    "mute": "send no sound, or have a member send none", "unmute": "send sound again, or let a member",
+    "deafen": "play no sound", "undeafen": "play sound again",
     "say": "write to the room; - takes the text from standard input",
     "chat": "show what was written, and who came and went",
     "kick": "send a member out of the room", "ban": "send a member out for good",
     "pardon": "let somebody in again who was sent out", "appoint": "make a member a moderator",
     "dismiss": "make a moderator a member again", "lock": "let in only those with the invite link, a new one",
-    "unlock": "let everybody in",
+    "unlock": "let everybody in", "rule": "set what holds in the room",
     "volume": "play one member louder or softer (1 is as sent)", "status": "tell how everything stands",
     "events": "tell what happens until Ctrl+C", "stop": "leave the room and end the daemon",
     "demo": "let a few peers talk on this machine and prove that they hear each other",
@@ -205,9 +208,8 @@ def _command(words: argparse.Namespace) -> control.Command:
     named: dict[str, Callable[[str], control.Command]] = {"join": control.Join, "alias": control.Alias}
     plain: dict[str, Callable[[], control.Command]] = {
         "rooms": control.Rooms, "invite": control.Invite, "leave": control.Leave, "members": control.Members,
-        "mute": control.Mute, "unmute": control.Unmute, "deafen": control.Deafen, "undeafen": control.Undeafen,
-        "lock": control.Lock, "unlock": control.Unlock, "status": control.GetStatus, "chat": control.Chat,
-        "stop": control.Stop,
+        "deafen": control.Deafen, "undeafen": control.Undeafen, "lock": control.Lock, "unlock": control.Unlock,
+        "status": control.GetStatus, "chat": control.Chat, "stop": control.Stop,
     }  # fmt: skip
     if words.word == "create":
         return control.Create(_name(words.name), words.locked, _name(words.shown_as) if words.shown_as else "")
@@ -217,6 +219,8 @@ def _command(words: argparse.Namespace) -> control.Command:
         return control.Say(_text(words.text))
     if words.word == "volume":
         return control.Volume(words.member, words.gain)
+    if words.word == "rule":
+        return control.Rule(words.value == "yes")
     if words.word in ABOUT_A_MEMBER:
         return ABOUT_A_MEMBER[words.word](words.member)
     return named[words.word](_name(words.name)) if words.word in named else plain[words.word]()
@@ -323,7 +327,11 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
     if word == "chat":
         parser.add_argument("--follow", action="store_true", help="go on until Ctrl+C")
     if word == "volume" or word in ABOUT_A_MEMBER:
-        parser.add_argument("member", metavar="MEMBER", help="an alias, or the first digits of an id")
+        oneself: dict[str, Any] = {"nargs": "?", "default": ""} if word in ("mute", "unmute") else {}
+        parser.add_argument("member", metavar="MEMBER", help="an alias, or the first digits of an id", **oneself)
+    if word == "rule":
+        parser.add_argument("rule", choices=["mutes-hold"], help="whether only a moderator unmutes whom one muted")
+        parser.add_argument("value", choices=["yes", "no"])
     if word == "volume":
         parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
     config.add_option(parser, "profile")

@@ -50,6 +50,12 @@ SWITCH_S: Seconds = 0.001
 that Python would let it."""
 
 
+_SEEN_FROM_OUTSIDE = (
+    effects.MemberJoined, effects.MemberLeft, effects.RoomEntered, effects.RoomLeft, effects.Ordered,
+)  # fmt: skip
+"""What changes the room as it is announced."""
+
+
 class Daemon:
     """One peer at work."""
 
@@ -65,7 +71,7 @@ class Daemon:
         self.call = Call(config, self.mesh.send_media, self._notify_from_thread)
         self.answers = Answers(config, self.mesh, self.call, self._started_at)
         self.entrance = Entrance(self.mesh, self.answers, self._identity.private_key, self._started_at)
-        self.moderation = Moderation(self.mesh, self.answers, self._notice)
+        self.moderation = Moderation(self.mesh, self.call, self.answers, self._notice)
         self.control = control.ControlServer(config.profile, self._handle, self._snapshot)
         self.chronicle = Chronicle(self.mesh, self.control.publish)
         self.discovery: Discovery | None = None
@@ -177,6 +183,7 @@ class Daemon:
                 self.call.incoming.use_key(peer, ssrc, key_id, base_key)
             case effects.MemberJoined(peer, alias):
                 self.call.member_joined(peer)
+                self.moderation.hush(peer)
                 log.info("%s (%s) joined", alias, short(peer))
                 self._publish_member(peer, control.MemberJoined)
             case effects.MemberLeft(peer, alias, reason):
@@ -186,6 +193,7 @@ class Daemon:
                 log.info("%s (%s) left: %s", alias, short(peer), reason)
                 self.control.publish(control.MemberLeft(peer, alias, reason))
             case effects.MemberChanged(peer):
+                self.moderation.hush(peer)
                 self._publish_member(peer, control.MemberChanged)
             case effects.KeyInUse(peer):
                 self._notice(
@@ -195,7 +203,7 @@ class Daemon:
                 )
             case _:
                 self._on_room_event(event)
-        if isinstance(event, effects.MemberJoined | effects.MemberLeft | effects.RoomEntered | effects.RoomLeft):
+        if isinstance(event, _SEEN_FROM_OUTSIDE):
             self._announce()
             self._tell_rooms()
 
@@ -210,6 +218,9 @@ class Daemon:
                 log.info("left %s: %s", name, reason)
                 self.call.room_left()
                 self.control.publish(control.RoomLeft(name, room_id, reason))
+            case effects.Silenced():
+                self.call.set_silence(True, self.mesh.node.deafened)
+                self._tell_self()
             case effects.Ordered():
                 self.moderation.ordered(event)
             case effects.SecretChanged(secret):
@@ -312,7 +323,8 @@ class Daemon:
             case control.Stop():
                 self._loop.call_later(METER_S, self.stop)  # after the answer
             case _:
-                self._set_silence(command)
+                self.moderation.set_silence(command)
+                self._tell_self()
 
     async def _act(self, command: control.Create | control.Say | control.Chat) -> control.Answer:
         match command:
@@ -324,22 +336,6 @@ class Daemon:
             return control.Invited(self.entrance.create_locked(cleaned(command.name), safe_text(command.shown)))
         await self.entrance.create(cleaned(command.name))
         return control.Done()
-
-    def _set_silence(self, command: control.Command) -> None:
-        node = self.mesh.node
-        muted, deafened = node.muted, node.deafened
-        match command:
-            case control.Mute():
-                muted = True
-            case control.Unmute():
-                muted = False
-            case control.Deafen():
-                deafened = True
-            case control.Undeafen():
-                deafened = False
-        self.call.set_silence(muted, deafened)
-        self.mesh.set_silence(muted, deafened)
-        self._tell_self()
 
     def _must_be_in_room(self) -> None:
         if self.mesh.node.room is None:

@@ -44,7 +44,7 @@ class Entrance:
     async def create(self, name: str) -> None:
         """Opens a room of that name and enters it. Raises `Refused` if there is one."""
         room = self._not_here(open_room(name), name)
-        if await self._is_there(room):
+        if await self._is_there(room) or self._unlocked(name):
             raise Refused(f"room already exists: {name}")
         self._mesh.enter(room, name)
 
@@ -58,8 +58,10 @@ class Entrance:
         return self.link()
 
     async def join(self, name: str) -> None:
-        """Enters the open room of that name. Raises `Refused` if nobody is in it."""
+        """Enters the open room of that name, or the unlocked one that shows it. Raises `Refused` if there is none."""
         room = self._not_here(open_room(name), name)
+        if not await self._is_there(room):
+            room = self._not_here(self._unlocked(name) or room, name)
         if not await self._is_there(room):
             locked = any(each.locked and each.name.casefold() == name.casefold() for each in self._answers.rooms())
             raise Refused(
@@ -95,9 +97,16 @@ class Entrance:
         return (RoomNotice(room.id, self._shown if locked else room.name, locked, 1 + len(room.members())),)
 
     def renew(self, secret: bytes) -> None:
-        """Another secret opens the room that we are in: links made from now on carry it."""
-        if self._invite:
-            self._invite = replace(self._invite, secret=secret)
+        """Another secret opens the room that we are in: links made from now on carry it.
+
+        One who came in while the room was not locked can make a link from now on too.
+        """
+        room = self._mesh.node.room
+        if room and room.court.law:
+            founding = room.court.law.founding
+            nonce = bytes.fromhex(founding.value[: 2 * NONCE_BYTES])
+            self._invite = Invite(room.id, room.name, secret, (), founding.author_key, nonce)
+            self._shown = room.court.law.public_name
 
     def _enter(self, invite: Invite, shown: str) -> None:
         """Whoever comes back to a room of its own founds it again, lest nobody is there who knows that it did."""
@@ -111,6 +120,11 @@ class Entrance:
         if joined and joined.id == room:
             raise Refused(f"room already joined: {name}")
         return room
+
+    def _unlocked(self, name: str) -> RoomId | None:
+        """The room of that name that somebody founded and nobody has locked, if there is one around."""
+        shown = (each for each in self._answers.rooms() if each.name.casefold() == name.casefold() and not each.locked)
+        return next((RoomId(each.id) for each in shown), None)
 
     async def _is_there(self, room: RoomId) -> bool:
         """Whether the room is around; right after the start, waits until word of it could have come."""

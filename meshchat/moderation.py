@@ -7,6 +7,7 @@ from typing import Literal
 
 from meshchat import control
 from meshchat.answers import Answers
+from meshchat.call import Call
 from meshchat.errors import UsageError
 from meshchat.locks.statements import Kind
 from meshchat.mesh import Mesh
@@ -22,6 +23,9 @@ _KINDS: dict[type[control.Command], Kind] = {
     control.Pardon: "pardon",
     control.Appoint: "appoint",
     control.Dismiss: "dismiss",
+    control.Mute: "mute",
+    control.Unmute: "unmute",
+    control.Rule: "settings",
     control.Lock: "lock",
     control.Unlock: "unlock",
 }
@@ -32,6 +36,9 @@ _TOLD: dict[Kind, str] = {
     "pardon": "{subject} may come in again",
     "appoint": "{author} made {subject} a moderator",
     "dismiss": "{subject} is no moderator any more",
+    "mute": "{author} muted {subject}",
+    "unmute": "{subject} may speak again",
+    "settings": "{author} changed whether the muted may unmute themselves",
     "lock": "{author} locked the room: only a new invite link opens it",
     "unlock": "{author} unlocked the room: everybody can come in",
 }
@@ -42,10 +49,15 @@ class Moderation:
     """Who orders what in the room that we are in."""
 
     def __init__(
-        self, mesh: Mesh, answers: Answers, notice: Callable[[Literal["info", "warning", "error"], str], None]
+        self,
+        mesh: Mesh,
+        call: Call,
+        answers: Answers,
+        notice: Callable[[Literal["info", "warning", "error"], str], None],
     ) -> None:
         """`notice` tells people something."""
         self._mesh = mesh
+        self._call = call
         self._answers = answers
         self._notice = notice
         self._names: dict[PeerId, str] = {}
@@ -58,11 +70,43 @@ class Moderation:
         match command:
             case control.Pardon(member=member):
                 self._mesh.order(kind, self._outside(member))
-            case control.Kick() | control.Ban() | control.Appoint() | control.Dismiss():
+            case control.Mute(member="") | control.Unmute(member=""):
+                return False
+            case control.Rule(mutes_hold=mutes_hold):
+                self._mesh.order(kind, value=f"mutes_hold={'yes' if mutes_hold else 'no'}")
+            case (
+                control.Mute()
+                | control.Unmute()
+                | control.Kick()
+                | control.Ban()
+                | control.Appoint()
+                | control.Dismiss()
+            ):
                 self._mesh.order(kind, self._answers.find_member(command.member))
             case _:
                 self._mesh.order(kind)
         return True
+
+    def set_silence(self, command: control.Command) -> None:
+        """Mutes or deafens us, or takes that back. Raises `Refused` where a moderator's mute holds."""
+        node = self._mesh.node
+        muted, deafened = node.muted, node.deafened
+        match command:
+            case control.Mute():
+                muted = True
+            case control.Unmute():
+                muted = False
+            case control.Deafen():
+                deafened = True
+            case control.Undeafen():
+                deafened = False
+        self._mesh.set_silence(muted, deafened)
+        self._call.set_silence(muted, deafened)
+
+    def hush(self, peer: PeerId) -> None:
+        """Something about a member has changed: it is played, or not, as the room's orders have it."""
+        room = self._mesh.node.room
+        self._call.hush(peer, room is not None and room.discipline.silences(peer))
 
     def left(self, peer: PeerId, alias: str) -> None:
         """Somebody is not here any more; its name is remembered."""

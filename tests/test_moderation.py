@@ -81,3 +81,31 @@ def test_a_patched_client_that_stays_and_listens_opens_nothing_and_holds_nothing
         assert eve.status().room, "its program takes no notice"
         assert bob.hears("ann")
         assert ann.sees("ann", "bob")
+
+
+def test_a_mute_and_a_room_that_is_unlocked_and_locked_again(tmp_path: Path) -> None:
+    with lab(tmp_path) as peers:
+        bob = peers.start("bob", *LOOPBACK, *looped("bob"), "--speaker", "null")
+        eve = peers.start("eve", *QUIET)
+        ann = founded(peers, bob)
+        assert eve.ready()
+        until("ann hears bob", lambda: ann.hears("bob"))
+        assert ann.told("mute", "bob").status == 0
+        until("bob is mute", lambda: bob.status().muted and ann.members()["bob"].muted)
+        assert ann.members()["bob"].muted_by == ann.peer_id
+        assert bob.told("unmute").status == 0
+        until("bob speaks again", lambda: not ann.members()["bob"].muted)
+        assert ann.told("rule", "mutes-hold", "yes").status == 0
+        until("bob is mute again", lambda: bob.status().muted)
+        assert "only a moderator" in bob.told("unmute").err
+        assert ann.told("unmute", "bob").status == 0
+        until("bob may unmute itself", lambda: bob.told("unmute").status == 0)
+
+        assert eve.told("join", BOARD).status == 1
+        assert ann.told("unlock").status == 0
+        until("eve came in by the name", lambda: eve.told("join", BOARD).status == 0)
+        until("eve is there", lambda: all(peer.sees("ann", "bob", "eve") for peer in (ann, bob, eve)))
+        assert ann.told("lock").status == 0
+        until("eve can invite", lambda: eve.told("invite").status == 0 and eve.status().room)
+        until("the link is everybody's", lambda: eve.told("invite").out[:60] == ann.told("invite").out[:60])
+        assert all(peer.sees("ann", "bob", "eve") for peer in (ann, bob, eve))

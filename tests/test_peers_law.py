@@ -185,3 +185,119 @@ def test_who_is_pardoned_may_come_back_with_a_new_link() -> None:
     village.enter(["bob"], "board", secret=room.gate.secret)
     village.run(3)
     assert all_see(village, *NAMES)
+
+
+def silenced(village: Village, name: str) -> set[str]:
+    """Who does not play that peer."""
+    peer = village.peers[name]
+    others = [each for each in village.peers.values() if each is not peer and each.node.room]
+    return {each.name for each in others if each.node.room and each.node.room.discipline.silences(peer.id)}
+
+
+def test_who_is_muted_is_mute_and_not_played_until_it_unmutes_itself() -> None:
+    village = board()
+    order(village, "ann", "mute", "bob")
+    village.run(1)
+    assert village.peers["bob"].node.muted
+    assert silenced(village, "bob") == {"ann", "cat", "dan"}
+    assert [member.muted_by for member in village.peers["cat"].node.members() if member.alias == "bob"] == [
+        village.peers["ann"].id
+    ]
+    village.tell("bob", lambda node: node.set_silence(False, False))
+    village.run(1)
+    assert silenced(village, "bob") == set()
+    assert village.peers["bob"].law() == village.peers["ann"].law()
+
+
+def test_where_mutes_hold_nobody_unmutes_itself_and_a_moderators_unmute_opens_no_microphone() -> None:
+    village = board()
+    order(village, "ann", "mute", "bob")
+    village.run(1)
+    village.tell("bob", lambda node: node.set_silence(False, False))
+    village.run(1)
+    order(village, "ann", "settings", value="mutes_hold=yes")
+    village.run(1)
+    assert village.peers["bob"].node.muted
+    assert silenced(village, "bob") == {"ann", "cat", "dan"}
+    with pytest.raises(Refused, match="only a moderator"):
+        village.tell("bob", lambda node: node.set_silence(False, False))
+    order(village, "ann", "unmute", "bob")
+    village.run(1)
+    assert silenced(village, "bob") == set()
+    assert village.peers["bob"].node.muted
+    village.tell("bob", lambda node: node.set_silence(False, False))
+    assert not village.peers["bob"].node.muted
+
+
+def test_a_patched_program_that_goes_on_talking_is_played_by_nobody() -> None:
+    village = board()
+    stay_in_spite(village.peers["bob"])
+    order(village, "ann", "mute", "bob")
+    village.run(5)
+    assert not village.peers["bob"].node.muted
+    assert silenced(village, "bob") == {"ann", "cat", "dan"}
+
+
+def test_who_comes_later_takes_the_muted_at_their_word() -> None:
+    village = board()
+    order(village, "ann", "mute", "bob")
+    order(village, "ann", "mute", "cat")
+    village.run(1)
+    village.tell("bob", lambda node: node.set_silence(False, False))
+    village.run(1)
+    village.born("eve")
+    village.enter(["eve"], "board")
+    village.run(3)
+    assert "eve" not in silenced(village, "bob")
+    assert "eve" in silenced(village, "cat")
+
+
+def test_an_unlocked_room_takes_everybody_but_who_was_banned_and_a_lock_shuts_it_again() -> None:
+    village = board()
+    order(village, "ann", "ban", "dan")
+    order(village, "ann", "unlock")
+    village.run(2)
+    for name in ("eve", "fay"):
+        village.born(name)
+    room, link_secret = village.rooms["board"]
+    village.tell("eve", lambda node: node.enter(room, "board", village.clock(village.peers["eve"])))
+    village.enter(["dan"], "board")
+    village.run(3)
+    assert all_see(village, "ann", "bob", "cat", "eve")
+    assert room_of(village, "dan") == set()
+    order(village, "ann", "lock")
+    village.run(3)
+    assert all_see(village, "ann", "bob", "cat", "eve")
+    eve = village.peers["eve"].node.room
+    assert eve is not None
+    assert eve.gate.secret not in (None, link_secret)
+    village.enter(["fay"], "board")
+    village.run(5)
+    assert room_of(village, "fay") == {"fay"}
+    village.leave("fay")
+    village.enter(["fay"], "board", secret=eve.gate.secret)
+    village.run(3)
+    assert all_see(village, "ann", "bob", "cat", "eve", "fay")
+
+
+def test_two_sides_with_new_secrets_become_one_room_newcomers_too() -> None:
+    village = board(3, [*NAMES, "eve", "fay"])
+    order(village, "ann", "appoint", "bob")
+    village.run(2)
+    for name in ("gil", "hal"):
+        village.born(name)
+    left, right = ["ann", "cat", "eve", "gil"], ["bob", "dan", "fay", "hal"]
+    village.cut(left, right)
+    village.run(8)
+    order(village, "ann", "kick", "cat")
+    order(village, "bob", "kick", "dan")
+    village.run(2)
+    for host, guest in (("ann", "gil"), ("bob", "hal")):
+        room = village.peers[host].node.room
+        assert room is not None
+        village.enter([guest], "board", secret=room.gate.secret)
+    village.run(5)
+    village.heal()
+    village.run(10)
+    assert all_see(village, "ann", "bob", "eve", "fay", "gil", "hal")
+    assert broken(village) == []

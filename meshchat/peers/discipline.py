@@ -42,8 +42,8 @@ class Discipline:
         """`members` are the links of those in the room, `expel` sends one away for a reason, `called` names one."""
         self.expelled = ""
         """Why we are sent away, once we are."""
-        self.promoted = False
-        """Whether our own rank has changed, which the others are to hear."""
+        self.changed_self = False
+        """Whether something about us has changed that the others are to hear: our rank, our mute."""
         self._circle = circle
         self._room = room
         self._court = court
@@ -53,6 +53,8 @@ class Discipline:
         self._expel = expel
         self._called = called
         self._obeyed = court.law
+        self._hushed: dict[PeerId, bool] = {}
+        """Who was muted while we were here, and whether it has said since that it is mute."""
         self._circle.moderator = self._moderates(court.law)
 
     def order(self, key: Ed25519PrivateKey, kind: Kind, subject: str, value: str, undo: bool) -> None:
@@ -87,7 +89,7 @@ class Discipline:
             return
         self._obeyed = law
         moderates = self._moderates(law)
-        self.promoted = self.promoted or moderates != self._circle.moderator
+        self.changed_self = self.changed_self or moderates != self._circle.moderator
         self._circle.moderator = moderates
         if self._circle.me in law.excluded:
             self.expelled = self.why(self._circle.me)
@@ -95,8 +97,35 @@ class Discipline:
         for peer in sorted(law.excluded - (before.excluded if before else frozenset())):
             self._expel(peer, self.why(peer))
         self._gate.opened = self._gate.opened or not law.locked
+        self._mute(law, before)
         if before:
             self._circle.wishes += [out.Ordered(each.kind, each.author, each.subject) for each in news(before, law)]
+
+    def silences(self, peer: PeerId) -> bool:
+        """Whether we do not play that member: a moderator muted it, and it may not unmute itself, or has not."""
+        law, link = self._court.law, self._circle.links.get(peer)
+        if law is None or peer not in law.muted:
+            return False
+        return law.mutes_hold or peer in self._hushed or bool(link and link.presence and link.presence.muted)
+
+    def muted_by(self, peer: PeerId) -> PeerId | None:
+        """The moderator that muted it, if one did."""
+        orders = (order.statement for order in self._court.law.standing) if self._court.law else ()
+        return next((each.author for each in orders if each.kind == "mute" and each.subject == peer), None)
+
+    @property
+    def holds_our_mute(self) -> bool:
+        """Whether we may not unmute ourselves."""
+        law = self._court.law
+        return law is not None and law.mutes_hold and self._circle.me in law.muted
+
+    def said(self, link: Link) -> None:
+        """A member told how it is: one that was muted, said so, and then unmuted itself is heard again."""
+        if link.peer in self._hushed and link.presence:
+            if link.presence.muted:
+                self._hushed[link.peer] = True
+            elif self._hushed[link.peer]:
+                del self._hushed[link.peer]
 
     def why(self, peer: PeerId) -> str:
         """Why that peer is not let in: `kicked by ann`; empty if it may be."""
@@ -131,6 +160,23 @@ class Discipline:
                     self._circle.send(link.peer, Secret(self._room, self._gate.secret))
             case Secret():
                 self._secret_came(message)
+
+    def _mute(self, law: Law, before: Law | None) -> None:
+        """Mutes us if a moderator says so, and minds whom else it was said of.
+
+        One whom we met muted, or not, is taken at its word: it may have unmuted itself before we came.
+        """
+        was = before.muted if before else frozenset()
+        if self._circle.me in law.muted - was or (self.holds_our_mute and not self._circle.muted):
+            self._circle.muted = self.changed_self = True
+            self._circle.wishes.append(out.Silenced())
+        for peer in law.muted - was if before else ():
+            link = self._circle.links.get(peer)
+            self._hushed[peer] = bool(link and link.presence and link.presence.muted)
+        for peer in was - law.muted:
+            self._hushed.pop(peer, None)
+        changed = law.muted ^ was if before and law.mutes_hold == before.mutes_hold else law.muted | was
+        self._circle.wishes += [out.MemberChanged(peer) for peer in sorted(changed)]
 
     def _secret_came(self, message: Secret) -> None:
         """It counts if a moderator signed that it does."""

@@ -135,6 +135,11 @@ class Ordered:
 
 
 @dataclass(frozen=True, slots=True)
+class Silenced:
+    """A moderator muted us: we say that we are mute, and send nothing from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class SecretChanged:
     """Another secret opens the room."""
 
@@ -190,6 +195,7 @@ Event: TypeAlias = (
     | KeyReceived
     | KeyInUse
     | Ordered
+    | Silenced
     | SecretChanged
     | DoorOpened
     | DoorShut

@@ -27,6 +27,10 @@ class Member:
     """Whether we hear it ourselves; if not, others do."""
     moderator: bool = False
     """Whether it gives orders here."""
+    muted_by: PeerId | None = None
+    """The moderator that muted it."""
+    silenced: bool = False
+    """Whether it is not played here because of that."""
 
 
 def members(circle: Circle, room: Room) -> Iterator[Member]:
@@ -34,12 +38,23 @@ def members(circle: Circle, room: Room) -> Iterator[Member]:
     claim = room.election.followed
     leader = claim.leader if claim else None
     silence = (circle.muted, circle.deafened)
-    law = room.court.law
-    moderators = law.moderators if law else frozenset()
     us = Member(circle.me, room.own_alias, True, leader == circle.me, *silence, None, circle.addresses)
-    yield replace(us, moderator=circle.me in moderators)
+    yield _by_law(us, room)
     for peer in room.members():
-        yield replace(_member(circle, room, peer, leader == peer), moderator=peer in moderators)
+        yield _by_law(_member(circle, room, peer, leader == peer), room)
+
+
+def _by_law(member: Member, room: Room) -> Member:
+    """The same with what the room's orders say of it."""
+    law, discipline = room.court.law, room.discipline
+    if law is None:
+        return member
+    return replace(
+        member,
+        moderator=member.peer in law.ranks,
+        muted_by=discipline.muted_by(member.peer),
+        silenced=discipline.silences(member.peer),
+    )
 
 
 def _member(circle: Circle, room: Room, peer: PeerId, coordinator: bool) -> Member:

@@ -182,7 +182,9 @@ class Node:
             self._changed_self()
 
     def set_silence(self, muted: bool, deafened: bool) -> None:
-        """Tells the room whether we speak and listen."""
+        """Tells the room whether we speak and listen. Raises `Refused` if a moderator muted us for good."""
+        if not muted and self.room and self.room.discipline.holds_our_mute:
+            raise Refused("a moderator muted you, and this room lets only a moderator take that back")
         if (muted, deafened) != (self.muted, self.deafened):
             self._circle.muted, self._circle.deafened = muted, deafened
             self._changed_self()
@@ -313,8 +315,8 @@ class Node:
             for link in [each for each in self.links.values() if each.greeted and not each.admitted]:
                 if room.gate.trusts(link):
                     self._trust(link, now)
-        if self.room and self.room.discipline.promoted:
-            self.room.discipline.promoted = False
+        if self.room and self.room.discipline.changed_self:
+            self.room.discipline.changed_self = False
             self._changed_self()
 
     def _moved(self, link: Link, presence: Presence | None, claim: Claim | None, now: Seconds) -> None:
@@ -325,6 +327,8 @@ class Node:
             self.directory.parted(link.peer)
             room.depart(link, "left", goodbye=True)
         link.presence, link.claim, link.hears_leader = presence, claim, False
+        if room:
+            room.discipline.said(link)
         if room and is_here and not was_here:
             self.directory.met(link.peer, link.address, RoomHint(room.id, room.name), now)
             room.welcome(link)

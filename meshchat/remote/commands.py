@@ -67,12 +67,24 @@ class Alias(_Request, frozen=True):
     name: Name
 
 
-class Mute(_Request, frozen=True):
-    """Send no sound."""
+class _AboutAny(_Request, frozen=True):
+    member: Annotated[str, Meta(max_length=64)] = ""
+    """The alias or the id of a member, or the first digits of the id; empty for oneself."""
 
 
-class Unmute(_Request, frozen=True):
-    """Send sound again."""
+class Mute(_AboutAny, frozen=True):
+    """Send no sound; or, as a moderator, have a member send none. Refused then: as `kick`."""
+
+
+class Unmute(_AboutAny, frozen=True):
+    """Send sound again; or, as a moderator, allow a member to. Refused: where the room holds a moderator's mute."""
+
+
+class Rule(_Request, frozen=True):
+    """Set what holds in the room. Refused: `only a moderator ...`, `the room is set like that already`."""
+
+    mutes_hold: bool
+    """Whether only a moderator unmutes whom a moderator muted."""
 
 
 class Deafen(_Request, frozen=True):
@@ -149,5 +161,6 @@ class Stop(_Request, frozen=True):
 
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
-    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Lock | Unlock | Say | Chat | GetStatus | Subscribe | Stop
+    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Lock | Unlock | Rule | Say | Chat | GetStatus | Subscribe
+    | Stop
 )  # fmt: skip

@@ -215,11 +215,12 @@ def _room(room: RoomStatus) -> str:
 
 def _marks(member: MemberStatus) -> str:
     volume = "" if member.volume == 1.0 else f"volume {member.volume:g}"
+    by = f"muted by {_clean(short(member.muted_by))}" if member.muted_by else ""
     said = _flags(
         you=member.you, coordinator=member.coordinator, moderator=member.moderator, speaking=member.speaking,
         muted=member.muted, deafened=member.deafened,
     )  # fmt: skip
-    return ", ".join(filter(None, (said, volume)))
+    return ", ".join(filter(None, (said, by, volume)))
 
 
 def _flags(**flags: bool) -> str:

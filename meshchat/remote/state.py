@@ -47,6 +47,8 @@ class MemberStatus(Struct, frozen=True):
     """Whether this peer hears the member itself; if not, other members do."""
     moderator: bool = False
     """Whether it gives orders in this room."""
+    muted_by: str | None = None
+    """The id of the moderator that muted it; null if none has."""
 
 
 class RoomStatus(Struct, frozen=True):
