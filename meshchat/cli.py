@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from meshchat import __version__, config, control
+from meshchat import __version__, config, control, typed
 from meshchat.errors import MeshchatError, UsageError
 from meshchat.locks import invite, qr
 from meshchat.remote.show import answer_text, event_text, line_text
@@ -205,16 +205,14 @@ def _noticing_a_closed_pipe() -> Iterator[None]:
 
 def _command(words: argparse.Namespace) -> control.Command:
     """The command that the words spell."""
-    named: dict[str, Callable[[str], control.Command]] = {"join": control.Join, "alias": control.Alias}
+    named: dict[str, Callable[[str], control.Command]] = {"alias": control.Alias}
     plain: dict[str, Callable[[], control.Command]] = {
         "rooms": control.Rooms, "invite": control.Invite, "leave": control.Leave, "members": control.Members,
         "deafen": control.Deafen, "undeafen": control.Undeafen, "lock": control.Lock, "unlock": control.Unlock,
         "status": control.GetStatus, "chat": control.Chat, "stop": control.Stop,
     }  # fmt: skip
-    if words.word == "create":
-        return control.Create(_name(words.name), words.locked, _name(words.shown_as) if words.shown_as else "")
-    if words.word == "join" and words.name.startswith(invite.SCHEME):
-        return control.Enter(words.name)
+    if words.word in ("create", "join"):
+        return _entering(words)
     if words.word == "say":
         return control.Say(_text(words.text))
     if words.word == "volume":
@@ -224,6 +222,25 @@ def _command(words: argparse.Namespace) -> control.Command:
     if words.word in ABOUT_A_MEMBER:
         return ABOUT_A_MEMBER[words.word](words.member)
     return named[words.word](_name(words.name)) if words.word in named else plain[words.word]()
+
+
+def _entering(words: argparse.Namespace) -> control.Command:
+    """The command that makes or enters a room."""
+    if words.word == "create":
+        shown = _name(words.shown_as) if words.shown_as else ""
+        return control.Create(_name(words.name), words.locked, shown, _passphrase(words, typed.choose))
+    if words.name.startswith(invite.SCHEME):
+        return control.Enter(words.name)
+    return control.Join(_name(words.name), _passphrase(words, typed.ask))
+
+
+def _passphrase(words: argparse.Namespace, asked: Callable[[str], str]) -> str:
+    """The passphrase, from where the words say; empty if they say nothing of one."""
+    if words.passphrase_file:
+        return typed.from_file(words.passphrase_file)
+    if words.passphrase_fd is not None:
+        return typed.from_descriptor(words.passphrase_fd)
+    return asked(_name(words.name)) if words.passphrase else ""
 
 
 def _name(text: str) -> str:
@@ -334,5 +351,15 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
         parser.add_argument("value", choices=["yes", "no"])
     if word == "volume":
         parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
+    if word in ("create", "join"):
+        _add_passphrase(parser)
     config.add_option(parser, "profile")
     parser.add_argument("--json", action="store_true", help="print one JSON object (events, chat --follow: one a line)")
+
+
+def _add_passphrase(parser: argparse.ArgumentParser) -> None:
+    """Where a passphrase comes from. No option takes the words themselves: everybody could read them."""
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--passphrase", action="store_true", help="a passphrase opens the locked room: ask for it")
+    ways.add_argument("--passphrase-file", metavar="FILE", type=Path, help="it is the first line of this file")
+    ways.add_argument("--passphrase-fd", metavar="N", type=int, help="it is the first line of this open descriptor")

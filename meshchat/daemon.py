@@ -31,7 +31,7 @@ from meshchat.moderation import Moderation
 from meshchat.peers import effects
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.room import open_room
-from meshchat.units import PeerId, Seconds, safe_text, short
+from meshchat.units import PeerId, Seconds, short
 from meshchat.urgency import put_daemon_next
 
 log = logging.getLogger(__name__)
@@ -225,6 +225,8 @@ class Daemon:
                 self.moderation.ordered(event)
             case effects.SecretChanged(secret):
                 self.entrance.renew(secret)
+            case effects.DoorOpened() | effects.DoorShut():
+                self.entrance.answered(event)
             case effects.CoordinatorChanged(claim):
                 log.info("coordinator: %s", short(claim.leader) if claim else "none yet")
                 told = (claim.epoch, claim.leader) if claim else (0, None)
@@ -297,19 +299,17 @@ class Daemon:
             case control.Members():
                 self._must_be_in_room()
                 return control.MemberList(self.answers.members())
-            case control.Invite():
-                return control.Invited(self.entrance.link())
-            case control.Create() | control.Say() | control.Chat():
-                return await self._act(command)
-        await self._obey(command)
-        return control.Done()
+            case control.Say(text=text):
+                return await self.chronicle.say(text)
+            case control.Chat():
+                return self.chronicle.told()
+        answer = await self.entrance.handle(command)
+        if answer is None:
+            self._obey(command)
+        return answer or control.Done()
 
-    async def _obey(self, command: control.Command) -> None:
+    def _obey(self, command: control.Command) -> None:
         match command:
-            case control.Join(name=name):
-                await self.entrance.join(cleaned(name))
-            case control.Enter(link=link):
-                self.entrance.join_by_link(link)
             case control.Leave():
                 self.mesh.leave()
             case control.Alias(name=name):
@@ -325,17 +325,6 @@ class Daemon:
             case _:
                 self.moderation.set_silence(command)
                 self._tell_self()
-
-    async def _act(self, command: control.Create | control.Say | control.Chat) -> control.Answer:
-        match command:
-            case control.Say(text=text):
-                return await self.chronicle.say(text)
-            case control.Chat():
-                return self.chronicle.told()
-        if command.locked:
-            return control.Invited(self.entrance.create_locked(cleaned(command.name), safe_text(command.shown)))
-        await self.entrance.create(cleaned(command.name))
-        return control.Done()
 
     def _must_be_in_room(self) -> None:
         if self.mesh.node.room is None:

@@ -14,6 +14,11 @@ GAIN_MAX = 4.0
 LINK_CHARACTERS_MAX = 512
 """Longer than any invite link; an open room's name never gets near it."""
 
+PASSPHRASE_CHARACTERS_MAX = 1024
+"""Longest that is looked at; `locks.passphrase` says how long it may be, once it is cleaned."""
+
+Passphrase: TypeAlias = Annotated[str, Meta(max_length=PASSPHRASE_CHARACTERS_MAX)]
+
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
 """A room's name or an alias; the daemon cleans it with `units.safe_text` and refuses what is then empty."""
 
@@ -35,6 +40,8 @@ class Create(_Request, frozen=True):
     """Whether only those with the invite link can come in."""
     shown: Annotated[str, Meta(max_length=NAME_CHARACTERS_MAX)] = ""
     """What strangers see of a locked room instead of its name; empty: only that there is one."""
+    passphrase: Passphrase = ""
+    """Opens the room too, which is locked then; empty for none."""
 
 
 class Enter(_Request, frozen=True):
@@ -48,9 +55,14 @@ class Invite(_Request, frozen=True):
 
 
 class Join(_Request, frozen=True):
-    """Enter the room of this name. Refused: `room not found`, `room already joined`."""
+    """Enter the room of this name. Refused: `room not found`, `room already joined`, `room is locked`.
+
+    With a passphrase: the locked room that shows this name, or whose id begins so. Refused too: `wrong passphrase`,
+    `too many wrong passphrases`, `no passphrase opens`, `nobody ... answered`.
+    """
 
     name: Name
+    passphrase: Passphrase = ""
 
 
 class Leave(_Request, frozen=True):
