@@ -19,7 +19,7 @@ from typing import TypeAlias
 from meshchat import control
 from meshchat.errors import MeshchatError, NoDaemon
 from meshchat.units import Seconds
-from meshchat.view.state import FiguresRead, Happening, Linked, Told, Unlinked
+from meshchat.view.state import ChatRead, FiguresRead, Happening, Linked, Told, Unlinked
 
 RETRY_S: Seconds = 0.5
 """Between two looks for a daemon that is not there: it costs one failed connect."""
@@ -99,6 +99,7 @@ class Attachment:
                 await self._remember_room(room.name)
             case control.Snapshot(status) if status.room is not None:
                 await self._remember_room(status.room.name)
+                await self._read_chat()
             case control.RoomLeft():
                 self._way_back = None
 
@@ -109,6 +110,13 @@ class Attachment:
             self._way_back = control.Join(name=name)
         else:
             self._way_back = control.Enter(link=answer.link) if isinstance(answer, control.Invited) else None
+
+    async def _read_chat(self) -> None:
+        """What was said before this terminal looked, or while it missed something."""
+        with contextlib.suppress(MeshchatError):
+            answer = await self.ask(control.Chat())
+            if isinstance(answer, control.ChatHistory):
+                self._observe(ChatRead(answer.lines))
 
     async def _read_figures(self, daemon: control.ControlClient) -> None:
         """Round trip and loss change all the time and are told to those who ask."""

@@ -25,8 +25,9 @@ from meshchat.view.actions import ACTIONS, is_possible
 from meshchat.view.dialogs import WelcomeBox
 from meshchat.view.intents import Detach, Finish, Read, Start, StateChanged, Wish
 from meshchat.view.main import MainScreen
+from meshchat.view.panes import Members
 from meshchat.view.signs import DRAWN, Signs
-from meshchat.view.state import Happening, NoticeRead, State, Ticked, Told, reduce
+from meshchat.view.state import Happening, Looked, NoticeRead, State, Ticked, Told, reduce
 
 TICK_S: Seconds = 1.0
 """How often what only time changes is looked at: notices that are over, how long one has been looking."""
@@ -53,8 +54,8 @@ class MeshchatApp(App[str]):
         self._welcome = welcome
         self._attachment = Attachment(profile, words, self.observe)
         self._due = False
-        self.state = State()
-        self.main = MainScreen(self._attachment.ask, signs, time.time() - time.monotonic())
+        self.state = State(wall_ahead_s=time.time() - time.monotonic())
+        self.main = MainScreen(self._attachment.ask, signs)
         self._signs = signs
 
     def on_mount(self) -> None:
@@ -115,6 +116,18 @@ class MeshchatApp(App[str]):
             self.log("the daemon did not answer the request to stop")
         self.exit(None)
 
+    def on_app_blur(self) -> None:
+        """The terminal's window is not in front any more."""
+        self.observe(Looked(here=False))
+
+    def on_app_focus(self) -> None:
+        """It is again."""
+        self.observe(Looked(here=True))
+
+    def action_back_to_members(self) -> None:
+        """Out of the line of the chat."""
+        self.main.query_one(Members).focus()
+
     def action_finish(self) -> None:
         """Ctrl+Q works everywhere."""
         self.post_message(Finish())
@@ -138,6 +151,8 @@ class MeshchatApp(App[str]):
         except NoDaemon:
             return  # the line about the daemon says it
         except MeshchatError as error:
+            if isinstance(command, control.Say):
+                self.main.put_back(command.text)
             self.observe(Told("warning", f"{str(error)[:1].upper()}{str(error)[1:]}."))
             return
         if isinstance(answer, control.Invited):

@@ -6,11 +6,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from msgspec import structs
 
 from meshchat import control
-from meshchat.control import Answer, Command, ControlServer, MemberStatus, RoomStatus, RoomSummary, Snapshot, Status
+from meshchat.control import (
+    Answer,
+    ChatLine,
+    Command,
+    ControlServer,
+    MemberStatus,
+    RoomStatus,
+    RoomSummary,
+    Snapshot,
+    Status,
+)
 from meshchat.errors import Refused
 
 ADA, BOB, EVE = "ad" * 32, "b0" * 32, "ee" * 32
@@ -21,6 +32,15 @@ LINK = "meshchat://AQ-the-link"
 def member(member_id: str, alias: str, **more: object) -> MemberStatus:
     known = MemberStatus(id=member_id, alias=alias, you=member_id == ADA, coordinator=False)
     return structs.replace(known, **more)
+
+
+def said(order: int, alias: str, text: str, *, you: bool = False, mention: bool = False) -> ChatLine:
+    author = ADA if you else BOB
+    return ChatLine(f"{order:032x}", "said", order, author, alias, you, text, order, order, mention)
+
+
+def came(alias: str, text: str = "", kind: Literal["came", "went"] = "came") -> ChatLine:
+    return ChatLine(f"{kind}-{alias}", kind, 10**12, EVE, alias, False, text, 10**12, 10**12)
 
 
 def summary(name: str, members: int = 2, *, locked: bool = False, joined: bool = False) -> RoomSummary:
@@ -42,6 +62,7 @@ class Script:
     room: RoomStatus | None = None
     muted: bool = False
     refusal: str = ""
+    chat: tuple[ChatLine, ...] = ()
     heard: list[Command] = field(default_factory=list)
 
     def status(self) -> Status:
@@ -70,10 +91,20 @@ class Script:
                 return control.Invited(LINK)
             case control.Invite():
                 raise Refused("room is open: kitchen; whoever knows its name can join it")
-            case control.Create() | control.Join() | control.Enter() if self.refusal:
+            case control.Create() | control.Join() | control.Enter() | control.Say() if self.refusal:
                 raise Refused(self.refusal)
             case control.Create(locked=True):
                 return control.Invited(LINK)
+            case control.Chat():
+                return control.ChatHistory(self.chat)
+            case control.Say(text=text):
+                self.publish(control.ChatAdded(said(2 * 10**12, self.alias, text, you=True)))
+                return control.Said("aa" * 16, 1)
+        self.obey(command)
+        return control.Done()
+
+    def obey(self, command: Command) -> None:
+        match command:
             case control.Create(name=name) | control.Join(name=name):
                 self.enter(room(member(BOB, "bob", coordinator=True), name=name))
             case control.Leave():
@@ -84,7 +115,6 @@ class Script:
             case control.Alias(name=name):
                 self.alias = name
                 self.publish(control.SelfChanged(name, self.muted, False, "default", "default"))
-        return control.Done()
 
     def enter(self, entered: RoomStatus) -> None:
         self.room = entered

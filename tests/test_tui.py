@@ -18,8 +18,8 @@ from meshchat import config, control
 from meshchat.tui import MeshchatApp
 from meshchat.view.dialogs import Box, CreateBox, InviteBox, JoinBox, WelcomeBox
 from meshchat.view.help import HelpPage
-from meshchat.view.panes import Members, Rooms
-from tests.scripted_daemon import BOB, EVE, LINK, Script, member, playing, room, summary
+from meshchat.view.panes import Draft, Members, Rooms
+from tests.scripted_daemon import BOB, EVE, LINK, Script, came, member, playing, room, said, summary
 
 PATIENCE_S = 20.0
 
@@ -182,18 +182,45 @@ async def test_one_member_is_turned_up_down_and_off(tmp_path: Path) -> None:
 async def test_those_who_come_speak_and_go_are_seen(tmp_path: Path) -> None:
     async with watching(tmp_path, in_the_kitchen) as me:
         me.daemon.publish(control.MemberJoined(member(EVE, "eve")))
+        await me.sees("○ eve")
+        me.daemon.publish(control.ChatAdded(came("eve")))
         await me.sees("eve came in.")
         me.daemon.publish(control.Speaking(EVE, True))
         await me.sees("● eve")
         me.daemon.publish(control.MemberLeft(EVE, "eve", "lost"))
+        me.daemon.publish(control.ChatAdded(came("eve", "lost", "went")))
         await me.sees("eve is gone: lost.")
+
+
+async def test_what_is_written_is_said_and_what_others_say_is_read(tmp_path: Path) -> None:
+    def talking(script: Script) -> None:
+        in_the_kitchen(script)
+        script.chat = (said(1, "bob", "was anybody here?"),)
+
+    async with watching(tmp_path, talking) as me:
+        await me.sees("bob: was anybody here?")
+        await me.press("t", *"hi@bo", "right", "enter")
+        assert await me.hears(control.Say) == control.Say(text="hi@bo", id=1)
+        await me.sees("ada: hi@bo")
+        await me.press("m", "escape")
+        assert me.app.main.query_one(Draft).value == "m"
+        assert me.app.main.query_one(Members).has_focus
+
+
+async def test_what_could_not_be_said_is_put_back(tmp_path: Path) -> None:
+    async with watching(tmp_path, in_the_kitchen) as me:
+        await me.sees("bob")
+        me.daemon.refusal = "that is too fast for the others to read"
+        await me.press("t", *"hi", "enter")
+        await me.sees("That is too fast")
+        assert me.app.main.query_one(Draft).value == "hi"
 
 
 async def test_figures_are_shown_on_demand(tmp_path: Path) -> None:
     async with watching(tmp_path, in_the_kitchen) as me:
         await me.sees("bob")
         await me.press("f")
-        await me.sees("jitter ms")
+        await me.sees("jitter")
         await me.sees("loss")
 
 
@@ -268,6 +295,8 @@ async def test_other_peoples_text_is_only_text(tmp_path_factory: pytest.TempPath
     async with watching(tmp_path_factory.mktemp("h"), prepare, size=(80, 30)) as me:
         me.daemon.publish(control.MemberJoined(member(EVE, name)))
         me.daemon.publish(control.MemberLeft(EVE, name, text))
+        me.daemon.publish(control.ChatAdded(said(1, name, text)))
+        me.daemon.publish(control.ChatAdded(came(name, text, "went")))
         me.daemon.publish(control.Notice("warning", text))
         await me.until(lambda: me.app.state.notice is not None)
         await me.press("f")

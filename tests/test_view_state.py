@@ -11,7 +11,6 @@ from meshchat.view.lines import text_of
 from meshchat.view.signs import DRAWN, PLAIN, bar, sparkline
 from meshchat.view.state import (
     INFO_S,
-    LINES_MAX,
     TRAIL_MAX,
     FiguresRead,
     Happening,
@@ -22,7 +21,8 @@ from meshchat.view.state import (
     Unlinked,
     reduce,
 )
-from tests.scripted_daemon import ADA, BOB, EVE, KITCHEN, Script, member, room, summary
+from meshchat.view.story import LINES_MAX, Story
+from tests.scripted_daemon import ADA, BOB, EVE, KITCHEN, Script, member, room, said, summary
 
 
 def after(*events: Happening, state: State | None = None, now: float = 10.0) -> State:
@@ -55,15 +55,14 @@ def test_members_come_speak_change_and_go() -> None:
     assert seen.muted
     state = after(control.MemberLeft(EVE, "eve", "lost"), state=state)
     assert state.member(EVE) is None
-    assert [line.text for line in state.lines] == ["eve came in.", "eve is gone: lost."]
 
 
 def test_the_mark_of_the_coordinator_moves() -> None:
     state = after(control.CoordinatorChanged(2, ADA), state=in_kitchen())
     assert state.room is not None
     assert [each.coordinator for each in state.room.members] == [True, False]
-    assert state.lines[-1].text == "You coordinate now."
-    assert after(control.CoordinatorChanged(2, ADA), state=state).lines == state.lines
+    assert state.story.lines[-1].text == "You coordinate now."
+    assert after(control.CoordinatorChanged(2, ADA), state=state).story == state.story
 
 
 def test_a_lost_daemon_takes_everything_with_it_and_says_so() -> None:
@@ -83,9 +82,9 @@ def test_notices_take_turns_and_do_not_pile_up() -> None:
 def test_what_grows_is_bounded() -> None:
     state = in_kitchen()
     for turn in range(LINES_MAX + TRAIL_MAX):
-        events = control.MemberJoined(member(EVE, "eve")), control.MemberLeft(EVE, "eve", "left")
+        events = control.ChatAdded(said(turn, "eve", "hello")), Told("warning", f"trouble {turn}")
         state = after(*events, FiguresRead((member(BOB, "bob", rtt_ms=float(turn)),)), state=state)
-    assert len(state.lines) == LINES_MAX
+    assert len(state.story.lines) == LINES_MAX
     assert {who: len(trail) for who, trail in state.trails.items()} == {BOB: TRAIL_MAX}
 
 
@@ -128,3 +127,37 @@ def test_an_empty_list_says_where_it_looks() -> None:
     assert "12 s" in said
     assert "192.168.1.4" in said
     assert KITCHEN not in said
+
+
+def texts(story: Story) -> list[str]:
+    return [line.text for line in story.lines]
+
+
+def test_the_chat_has_the_order_it_was_given_however_late_a_line_comes() -> None:
+    story = Story().add(said(3, "bob", "three")).add(said(1, "eve", "one")).add(said(2, "bob", "two"))
+    assert texts(story) == ["one", "two", "three"]
+    assert story.add(said(2, "bob", "two")) == story
+    assert texts(story.remark("note", "last", 0)) == ["one", "two", "three", "last"]
+
+
+def test_what_came_while_one_was_away_is_counted_and_marked() -> None:
+    story = Story().add(said(1, "bob", "old")).went_away().add(said(2, "bob", "new")).add(said(3, "bob", "newer"))
+    drawn = [text_of(each) for each in lines.story_lines(story, 40, DRAWN)]
+    assert story.unread == 2
+    assert ["new" in each and "bob" not in each for each in drawn] == [False, True, False, False]
+    assert story.came_back().unread_from == story.unread_from
+    assert story.add(said(4, "ada", "mine", you=True)).unread == 0
+
+
+def test_reading_the_chat_again_keeps_the_remarks_and_tells_nothing_twice() -> None:
+    story = Story().add(said(1, "bob", "one")).remark("trouble", "the microphone is gone", 5)
+    again = story.reread((said(1, "bob", "one"), said(2, "bob", "two")))
+    assert texts(again) == ["one", "two", "the microphone is gone"]
+    assert texts(again.left()) == ["the microphone is gone"]
+
+
+def test_links_are_shown_as_links_and_mentions_are_finished() -> None:
+    pieces = lines.linked("see https://example.org/x now")
+    assert ("https://example.org/x", "link") in pieces
+    assert lines.finished_mention("hello @bo", ("eve", "bob")) == "hello @bob"
+    assert lines.finished_mention("hello bo", ("bob",)) is None

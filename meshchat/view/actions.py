@@ -34,6 +34,7 @@ ACTIONS = (
     Action("start", "r", "Start", "start the daemon again, and go back to the room", "lost", shown=True),
     Action("create", "n", "New", "open a new room, open to all here or locked", "live", shown=True),
     Action("join", "j", "Join", "join a room by its name or invite link", "live", shown=True),
+    Action("write", "t", "Write", "write to the room; Escape comes back", "in a room", shown=True),
     Action("mute", "m,space,f2", "Mute", "mute or unmute your microphone", "live", shown=True),
     Action("deafen", "d,f3", "Deafen", "stop or start hearing the others", "live", shown=True),
     Action("leave", "l", "Leave", "leave the room", "in a room", shown=True),
@@ -41,11 +42,11 @@ ACTIONS = (
     Action("figures", "f", "Figures", "show or hide how well each member arrives, in numbers", "in a room", shown=True),
     Action("louder", "plus,equals_sign", "Louder", "play the chosen member louder, for you only", "member"),
     Action("softer", "minus", "Softer", "play the chosen member softer, for you only", "member"),
-    Action("hush", "0", "Silence", "silence the chosen member, for you only, or hear it again", "member"),
+    Action("hush", "0", "Silence", "silence the chosen member for you, or hear it again", "member"),
     Action("alias", "a", "Name", "change the name that others see", "live"),
     Action("read", "escape", "Read", "take the notice away", "noticed"),
     Action("keys", "question_mark,f1", "Help", "show all keys", shown=True),
-    Action("detach", "ctrl+d", "Detach", "close this screen; the call goes on, and meshchat picks it up again", "live"),
+    Action("detach", "ctrl+d", "Detach", "close this screen; the call goes on", "live"),
     Action("finish", "q,ctrl+q", "Quit", "end the call and close", shown=True),
 )
 

@@ -5,6 +5,7 @@ A role is a word for what a piece is (dim, good, bad ...); the style sheet says 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
@@ -14,9 +15,10 @@ from rich.cells import cell_len, set_cell_size
 from meshchat.control import MemberStatus, RoomSummary
 from meshchat.units import Seconds
 from meshchat.view.signs import Signs, bar, sparkline
-from meshchat.view.state import Line, Reading, Room, State
+from meshchat.view.state import TRAIL_MAX, Reading, Room, State
+from meshchat.view.story import Line, Story
 
-Role: TypeAlias = Literal["text", "own", "dim", "good", "warn", "bad", "speaking", "meter", "accent"]
+Role: TypeAlias = Literal["text", "own", "dim", "good", "warn", "bad", "speaking", "meter", "accent", "link"]
 Piece: TypeAlias = tuple[str, Role]
 Pieces: TypeAlias = tuple[Piece, ...]
 
@@ -148,7 +150,11 @@ def no_room(state: State, signs: Signs) -> tuple[Pieces, ...]:
     if state.link != "live":
         return ((("", "dim"),), ((f"  {state.trouble}", "text"),))
     if state.rooms:
-        return ((("", "dim"),), (("  Choose a room on the left and press Enter, and you talk.", "text"),))
+        return (
+            (("", "dim"),), (("  Choose a room and press Enter, and you talk.", "text"),), (("", "dim"),),
+            (("  n", "accent"), ("  opens a new one", "dim")), (("  j", "accent"), ("  joins by name or link", "dim")),
+            (("  ?", "accent"), ("  tells the other keys", "dim")),
+        )  # fmt: skip
     return (
         (("", "dim"),), (("  n", "accent"), ("  opens a room. Others on this network see it at once.", "text")),
         (("  j", "accent"), ("  enters a room by its invite link.", "text")),
@@ -162,16 +168,59 @@ def room_title(room: Room, signs: Signs) -> str:
     return f"{room.name} {signs.dot} {count} {'member' if count == 1 else 'members'}"
 
 
-def log_lines(happened: Iterable[Line], columns: int, wall_clock_ahead: float) -> list[Pieces]:
-    """What happened, oldest first, each with its time of day, folded to the width."""
-    roles: dict[str, Role] = {"came": "good", "went": "warn", "trouble": "bad"}
+def story_lines(story: Story, columns: int, signs: Signs) -> list[Pieces]:
+    """What was said and happened, each with its time of day, folded to the width; a rule before what is new."""
     drawn: list[Pieces] = []
-    for line in happened:
-        stamp = time.strftime("%H:%M ", time.localtime(line.at + wall_clock_ahead))
-        for text in folded(line.text, columns - len(stamp)):
-            drawn.append(((stamp, "dim"), (text, roles.get(line.kind, "text"))))
-            stamp = " " * len(stamp)
+    for line in story.lines:
+        if line.key == story.unread_from:
+            rule = signs.rule * max(0, (columns - 7) // 2)
+            drawn.append(((f"{rule}  new  {rule}"[:columns], "accent"),))
+        drawn += story_line(line, columns)
     return drawn
+
+
+def story_line(line: Line, columns: int) -> list[Pieces]:
+    """One line of the story; `!` marks what names oneself, and what is folded is indented under its speaker."""
+    stamp = time.strftime("%H:%M", time.localtime(line.at_ms / 1000)) + ("!" if line.mention else " ")
+    if line.kind != "said":
+        role: Role = {"came": "good", "went": "warn", "trouble": "bad"}.get(line.kind, "dim")  # type: ignore[assignment]
+        rows = folded(happening_text(line), columns - len(stamp))
+        return [((stamp if not at else " " * len(stamp), "dim"), (row, role)) for at, row in enumerate(rows)]
+    head = f"{line.who}: "
+    rows = [row for part in line.text.split("\n") for row in folded(part, max(columns - len(stamp) - 2, 8))]
+    if cell_len(head) + cell_len(rows[0]) > columns - len(stamp):
+        rows.insert(0, "")
+    first: Pieces = (
+        (stamp, "accent" if line.mention else "dim"), (head, "own" if line.you else "accent"), *linked(rows[0]),
+    )  # fmt: skip
+    return [first, *(((" " * (len(stamp) + 2), "dim"), *linked(row)) for row in rows[1:])]
+
+
+def happening_text(line: Line) -> str:
+    """What a line says that nobody said."""
+    if line.kind == "came":
+        return "You came in." if line.you else f"{line.who} came in."
+    if line.kind == "went":
+        return f"{line.who} left." if line.text in ("", "left") else f"{line.who} is gone: {line.text}."
+    return line.text
+
+
+def finished_mention(text: str, aliases: Iterable[str]) -> str | None:
+    """`text` with the name finished that its last `@...` begins; None where it begins none."""
+    begun = re.search(r"(?:^|\s)@(\S+)$", text)
+    if begun is None:
+        return None
+    found = sorted(each for each in aliases if each.casefold().startswith(begun[1].casefold()))
+    return text + found[0][len(begun[1]) :] if found else None
+
+
+def linked(text: str) -> Pieces:
+    """The text with its web addresses in the role of links: shown, never opened by themselves."""
+    pieces: list[Piece] = []
+    for word in re.split(r"(https?://\S+)", text):
+        if word:
+            pieces.append((word, "link" if word.startswith("http") else "text"))
+    return tuple(pieces)
 
 
 def folded(text: str, columns: int) -> list[str]:
@@ -216,7 +265,11 @@ def alone_lines(room: Room) -> tuple[Pieces, ...]:
         ("by themselves when they open meshchat.", "dim"),))  # fmt: skip
 
 
-FIGURE_HEADS = ("", "rtt ms", "loss %", "jitter ms", "delay ms", "made up ms", "packets/s")
+FIGURE_HEADS = ("", "rtt", "loss", "delay", "jitter", "made up", "packets")
+FIGURE_UNITS = ("", "ms", "%", "ms", "ms", "ms", "1/s")
+"""The columns, the most telling first: a narrow terminal shows as many as it has room for."""
+
+FIGURE_COLUMNS = 9
 
 
 def figure_lines(state: State, columns: int, signs: Signs) -> list[Pieces]:
@@ -224,31 +277,35 @@ def figure_lines(state: State, columns: int, signs: Signs) -> list[Pieces]:
     members = [each for each in state.room.members if not each.you] if state.room else []
     if not members:
         return [(("Nobody else is here, so there is nothing to measure.", "dim"),)]
-    name_columns = max(8, columns - 11 * (len(FIGURE_HEADS) - 1))
-    drawn: list[Pieces] = [_figure_line(FIGURE_HEADS, name_columns, signs, "dim")]
+    count = 1 + max(0, min(len(FIGURE_HEADS) - 1, (columns - 10) // FIGURE_COLUMNS))
+    drawn = [_figure_line(heads[:count], columns, signs, "dim") for heads in (FIGURE_HEADS, FIGURE_UNITS)]
     for member in members:
         trail = state.trails.get(member.id, ())
-        drawn += [_figure_line(figures(member, trail), name_columns, signs, "text"), figure_sparks(trail, signs)]
+        drawn.append(_figure_line(figures(member, trail)[:count], columns, signs, "text"))
+        drawn.append(figure_sparks(trail, columns, signs))
     return drawn
 
 
-def _figure_line(cells: tuple[str, ...], name_columns: int, signs: Signs, role: Role) -> Pieces:
-    return (fitted(cells[0], name_columns, signs), "own"), ("".join(f"{cell:>11}" for cell in cells[1:]), role)
+def _figure_line(cells: tuple[str, ...], columns: int, signs: Signs, role: Role) -> Pieces:
+    name = fitted(cells[0], columns - FIGURE_COLUMNS * (len(cells) - 1), signs)
+    return (name, "own"), ("".join(f"{cell:>{FIGURE_COLUMNS}}" for cell in cells[1:]), role)
 
 
 def figures(member: MemberStatus, trail: tuple[Reading, ...]) -> tuple[str, ...]:
     """A member's figures as text, in the order of FIGURE_HEADS."""
     return (
-        _name(member), _number(member.rtt_ms), _number(member.loss_percent), _number(member.jitter_ms),
-        _number(member.playout_delay_ms), _number(member.concealed_ms), _number(_rate(trail)),
+        _name(member), _number(member.rtt_ms), _number(member.loss_percent), _number(member.playout_delay_ms),
+        _number(member.jitter_ms), _number(member.concealed_ms), _number(_rate(trail)),
     )  # fmt: skip
 
 
-def figure_sparks(trail: tuple[Reading, ...], signs: Signs) -> Pieces:
+def figure_sparks(trail: tuple[Reading, ...], columns: int, signs: Signs) -> Pieces:
     """Loss and round trip over the last minute."""
-    loss = sparkline(tuple(each.loss_percent for each in trail[::2]), SPARK_COLUMNS, signs, 2 * LOSS_BAD_PERCENT)
-    rtt = sparkline(tuple(each.rtt_ms for each in trail[::2]), SPARK_COLUMNS, signs, RTT_BAD_MS)
-    return ("loss ", "dim"), (loss, "warn"), ("  rtt ", "dim"), (rtt, "good")
+    wide = max(4, min(SPARK_COLUMNS, (columns - 16) // 2))
+    step = -(-TRAIL_MAX // wide)
+    loss = sparkline(tuple(each.loss_percent for each in trail[::step]), wide, signs, 2 * LOSS_BAD_PERCENT)
+    rtt = sparkline(tuple(each.rtt_ms for each in trail[::step]), wide, signs, RTT_BAD_MS)
+    return ("  loss ", "dim"), (loss, "warn"), ("   rtt ", "dim"), (rtt, "good")
 
 
 def _rate(trail: tuple[Reading, ...], span: Seconds = 5.0) -> float | None:

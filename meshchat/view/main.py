@@ -9,15 +9,16 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
-from textual.widgets import Footer
+from textual.widgets import Footer, Input
 
 from meshchat import control
+from meshchat.units import safe_lines
 from meshchat.view.actions import ACTIONS, bindings, is_possible
 from meshchat.view.dialogs import AliasBox, Ask, CreateBox, InviteBox, JoinBox
 from meshchat.view.drawn import Rows
 from meshchat.view.help import HelpPage
 from meshchat.view.intents import Detach, Finish, Read, Start, Wish
-from meshchat.view.panes import Figures, Happened, Heading, Members, NoticeBar, OwnLevel, Press, Rooms
+from meshchat.view.panes import Chat, Draft, Figures, Heading, Members, NoticeBar, OwnLevel, Press, Rooms
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
 
@@ -32,11 +33,10 @@ class MainScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
 
-    def __init__(self, ask: Ask, signs: Signs, wall_clock_ahead: float) -> None:
+    def __init__(self, ask: Ask, signs: Signs) -> None:
         super().__init__()
         self._ask = ask
         self._signs = signs
-        self._wall_clock_ahead = wall_clock_ahead
         self._state = State()
         self._possible: tuple[bool, ...] = ()
         self._loudness: dict[str, float] = {}
@@ -49,7 +49,8 @@ class MainScreen(Screen[None]):
             with Vertical(id="room"):
                 yield Members("members")
                 yield Figures("figures")
-                yield Happened("happened", follow=True)
+                yield Chat("chat", follow=True)
+                yield Draft()
         with Horizontal(id="own"):
             yield Press("mute", control.Unmute(), control.Mute())
             yield OwnLevel(id="level")
@@ -73,7 +74,8 @@ class MainScreen(Screen[None]):
         self.query_one(Heading).show(state, self._signs)
         self.query_one(Rooms).show(state, self._signs)
         self.query_one(Members).show(state, self._signs)
-        self.query_one(Happened).show(state, self._signs, self._wall_clock_ahead)
+        self.query_one(Chat).show(state, self._signs)
+        self.query_one(Draft).show(state)
         if self.query_one(Figures).display:
             self.query_one(Figures).show(state, self._signs)
         self.query_one("#level", OwnLevel).show(state, self._signs)
@@ -83,6 +85,8 @@ class MainScreen(Screen[None]):
         self.set_class(state.room is not None, "-inside")
         if entered:
             self.query_one(Members).focus()
+        elif state.room is None and self.focused in (self.query_one(Draft), self.query_one(Members)):
+            self.query_one(Rooms).focus()
         self._renew_keys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -101,6 +105,28 @@ class MainScreen(Screen[None]):
             self.app.push_screen(JoinBox(self._ask, note=f"{room.name or 'This room'} is locked: paste its link."))
         else:
             self.post_message(Wish(control.Join(name=room.name)))
+
+    @on(Rows.Chosen, "#members")
+    def write_to(self) -> None:
+        """Enter on a member: write."""
+        self.action_write()
+
+    @on(Input.Submitted, "#draft")
+    def say(self, event: Input.Submitted) -> None:
+        """Say it to the room; what could not be said is put back."""
+        text = safe_lines(event.value)
+        if text:
+            self.query_one(Draft).value = ""
+            self.post_message(Wish(control.Say(text=text)))
+
+    def put_back(self, text: str) -> None:
+        """Give back what was not said, unless something else was begun."""
+        draft = self.query_one(Draft)
+        draft.value = draft.value or text
+
+    def action_write(self) -> None:
+        """The keys go to the line of the chat."""
+        self.query_one(Draft).focus()
 
     def action_create(self) -> None:
         """Ask for a name; of a locked room show the link at once."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import events
+from textual.binding import Binding, BindingType
+from textual.suggester import Suggester
+from textual.widgets import Input
 
 from meshchat import control
+from meshchat.units import TEXT_CHARACTERS_MAX
 from meshchat.view import lines
 from meshchat.view.drawn import Lines, OneLine, Rows
 from meshchat.view.intents import Read, Wish
@@ -47,13 +53,45 @@ class Members(Rows):
         self.show_rows(keyed, lines.alone_lines(room))
 
 
-class Happened(Lines):
-    """Who came and went, and what one should have read."""
+class Chat(Lines):
+    """What was said, who came and went, and what one should have read."""
 
-    def show(self, state: State, signs: Signs, wall_clock_ahead: float) -> None:
-        """Draw this state; a line's time of day is its instant plus `wall_clock_ahead`."""
-        self.border_title = "What happened"
-        self.show_lines(lines.log_lines(state.lines, self.columns, wall_clock_ahead))
+    def show(self, state: State, signs: Signs) -> None:
+        """Draw this state."""
+        unread = state.story.unread
+        self.border_title = f"Chat {signs.dot} {unread} new" if unread else "Chat" if state.room else "What happened"
+        self.show_lines(lines.story_lines(state.story, self.columns, signs))
+
+
+class Draft(Input):
+    """What one is about to say to the room."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.back_to_members", "Back", show=True)]
+
+    def __init__(self) -> None:
+        super().__init__(
+            placeholder="Write to the room", id="draft", max_length=TEXT_CHARACTERS_MAX, select_on_focus=False,
+            suggester=Mentions(),
+        )  # fmt: skip
+        self.aliases: tuple[str, ...] = ()
+
+    def show(self, state: State) -> None:
+        """Be there inside a room only."""
+        self.aliases = tuple(each.alias for each in state.room.members if not each.you) if state.room else ()
+        assert isinstance(self.suggester, Mentions)
+        self.suggester.aliases = self.aliases
+
+
+class Mentions(Suggester):
+    """Proposes to finish an `@name` with the name of a member; the right arrow takes it."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self.aliases: tuple[str, ...] = ()
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The whole text with the name finished."""
+        return lines.finished_mention(value, self.aliases)
 
 
 class Figures(Lines):

@@ -24,16 +24,17 @@ class Signs:
     spark: str
     dot: str
     ellipsis: str
+    rule: str
 
 
 DRAWN = Signs(
     speaking="●", quiet="○", muted="×", away="?", here="▸", locked="≡", coordinator="◆", meter_empty="·",
-    meter="▏▎▍▌▋▊▉█", spark="▁▂▃▄▅▆▇█", dot="·", ellipsis="…",
+    meter="▏▎▍▌▋▊▉█", spark="▁▂▃▄▅▆▇█", dot="·", ellipsis="…", rule="─",
 )  # fmt: skip
 
 PLAIN = Signs(
     speaking="*", quiet="o", muted="x", away="?", here=">", locked="=", coordinator="#", meter_empty=".",
-    meter="#", spark="_.-=+*%#", dot="-", ellipsis="~",
+    meter="#", spark="_.-=+*%#", dot="-", ellipsis="~", rule="-",
 )  # fmt: skip
 
 

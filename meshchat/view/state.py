@@ -16,9 +16,7 @@ from msgspec import structs
 from meshchat import control
 from meshchat.control import MemberStatus, RoomSummary
 from meshchat.units import Seconds, safe_text
-
-LINES_MAX = 500
-"""Lines kept of what happened and was said: hours of a calm room. The oldest go."""
+from meshchat.view.story import Story
 
 TRAIL_MAX = 60
 """Readings of the figures kept for each member, one a second: the last minute. The oldest go."""
@@ -58,6 +56,20 @@ class FiguresRead:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatRead:
+    """The chat of the room, as the daemon has it."""
+
+    lines: tuple[control.ChatLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The person looks at this terminal, or elsewhere."""
+
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """This program itself has something to say."""
 
@@ -75,17 +87,8 @@ class NoticeRead:
     """The person has read the notice."""
 
 
-Local: TypeAlias = Linked | Unlinked | FiguresRead | Told | Ticked | NoticeRead
+Local: TypeAlias = Linked | Unlinked | FiguresRead | ChatRead | Looked | Told | Ticked | NoticeRead
 Happening: TypeAlias = control.Event | Local
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing that happened, at `at` seconds of the monotonic clock."""
-
-    at: Seconds
-    kind: Literal["came", "went", "note", "trouble"]
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,9 @@ class State:
     room: Room | None = None
     levels: Mapping[str, float | None] = field(default_factory=dict)
     trails: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
-    lines: tuple[Line, ...] = ()
+    story: Story = field(default_factory=Story)
+    wall_ahead_s: Seconds = 0.0
+    """The time of day less the monotonic clock."""
     notice: Shown | None = None
 
     def member(self, member_id: str) -> MemberStatus | None:
@@ -151,12 +156,12 @@ class State:
 def reduce(state: State, event: Happening, now: Seconds) -> State:
     """What is seen after `event`, which happened at `now`. Events that change nothing leave the same `State`."""
     match event:
-        case Linked() | Unlinked() | FiguresRead() | Told() | Ticked() | NoticeRead():
+        case Linked() | Unlinked() | FiguresRead() | ChatRead() | Looked() | Told() | Ticked() | NoticeRead():
             return _local(state, event, now)
         case control.RoomEntered() | control.RoomLeft() | control.CoordinatorChanged():
             return _room(state, event, now)
         case control.MemberJoined() | control.MemberLeft() | control.MemberChanged() | control.Speaking():
-            return _member(state, event, now)
+            return _member(state, event)
         case control.Snapshot():
             return _snapshot(state, event, now)
         case _:
@@ -173,6 +178,8 @@ def _latest(state: State, event: control.Event, now: Seconds) -> State:
             return _self_changed(state, event)
         case control.Notice(severity, text):
             return _noticed(state, severity, text, now)
+        case control.ChatAdded(line):
+            return replace(state, story=state.story.add(line)) if state.room else state
         case _:
             return state
 
@@ -185,6 +192,16 @@ def _local(state: State, event: Local, now: Seconds) -> State:
             return replace(_gone(state), link="starting" if starting else "lost", trouble=_text(reason))
         case FiguresRead(members):
             return _figures(state, members, now)
+        case ChatRead(lines):
+            return replace(state, story=state.story.reread(lines))
+        case Looked(here):
+            return replace(state, story=state.story.came_back() if here else state.story.went_away())
+        case _:
+            return _noticing(state, event, now)
+
+
+def _noticing(state: State, event: Told | Ticked | NoticeRead, now: Seconds) -> State:
+    match event:
         case Told(severity, text):
             return _noticed(state, severity, text, now)
         case Ticked():
@@ -227,13 +244,15 @@ def _room(
     match event:
         case control.RoomEntered(room):
             entered = _entered(room)
-            return _logged(
-                replace(state, room=entered, levels={}, trails={}), "note", f"You are in {entered.name}.", now
-            )
+            fresh = replace(state, room=entered, levels={}, trails={}, story=state.story.left())
+            return _logged(fresh, "note", f"You are in {entered.name}.", now)
         case control.RoomLeft(name, room_id, reason):
-            inside = None if state.room is None or state.room.id == room_id else state.room
+            if state.room is not None and state.room.id != room_id:
+                return state
             why = "" if reason == "left" else f": {_text(reason)}"
-            return _logged(replace(state, room=inside), "note", f"You left {safe_text(name)}{why}.", now)
+            return _logged(
+                replace(state, room=None, story=state.story.left()), "note", f"You left {safe_text(name)}{why}.", now
+            )
         case control.CoordinatorChanged(epoch, coordinator):
             return _coordinated(state, epoch, coordinator, now)
 
@@ -250,21 +269,17 @@ def _coordinated(state: State, epoch: int, coordinator: str | None, now: Seconds
 
 
 def _member(
-    state: State,
-    event: control.MemberJoined | control.MemberLeft | control.MemberChanged | control.Speaking,
-    now: Seconds,
+    state: State, event: control.MemberJoined | control.MemberLeft | control.MemberChanged | control.Speaking
 ) -> State:
+    """Who is here and how; that somebody came or went is told by the chat."""
     if state.room is None:
         return state
     match event:
         case control.MemberJoined(member):
-            fresh = _clean(member)
-            return _logged(_with(state, fresh), "came", f"{fresh.alias} came in.", now)
-        case control.MemberLeft(member_id, alias, reason):
+            return _with(state, _clean(member))
+        case control.MemberLeft(member_id):
             others = tuple(each for each in state.room.members if each.id != member_id)
-            why = "left" if reason == "left" else f"is gone: {_text(reason)}"
-            without = replace(state, room=replace(state.room, members=others))
-            return _logged(without, "went", f"{safe_text(alias)} {why}.", now)
+            return replace(state, room=replace(state.room, members=others))
         case control.MemberChanged(member):
             return _with(state, _clean(member))
         case control.Speaking(member_id, speaking):
@@ -314,8 +329,8 @@ def _noticed(state: State, severity: Severity, text: str, now: Seconds) -> State
     return shown if severity == "info" else _logged(shown, "trouble", clean, now)
 
 
-def _logged(state: State, kind: Literal["came", "went", "note", "trouble"], text: str, now: Seconds) -> State:
-    return replace(state, lines=(*state.lines, Line(now, kind, text))[-LINES_MAX:])
+def _logged(state: State, kind: Literal["note", "trouble"], text: str, now: Seconds) -> State:
+    return replace(state, story=state.story.remark(kind, text, int((now + state.wall_ahead_s) * 1000)))
 
 
 def _entered(room: control.RoomStatus) -> Room:
