@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
+from tests.chatting import say
 from tests.simulation import Village
 from tests.villager import Villager
 
@@ -145,6 +147,21 @@ def mute(village: Village, rng: random.Random) -> str | None:
     return f"{peer.name} changes its mute"
 
 
+def write(village: Village, rng: random.Random) -> str | None:
+    """Some write, one after the other; whoever has gone or stopped by then writes nothing."""
+    peers = [peer for peer in (_pick(rng, here(village)) for _ in range(rng.randint(1, 4))) if peer]
+    for number, peer in enumerate(peers):
+        pause = number * rng.choice([0.0, 0.3, 2.0])
+        village.after(pause, partial(_write, village, peer, f"{village.now:.2f} {number}"))
+        village.busy_until = max(village.busy_until, village.now + pause)
+    return f"{' '.join(peer.name for peer in peers)} write" if peers else None
+
+
+def _write(village: Village, peer: Villager, text: str) -> None:
+    if peer in here(village):
+        say(village, peer.name, text)
+
+
 FAULTS: tuple[Fault, ...] = (
     crash,
     crash_coordinator,
@@ -163,4 +180,7 @@ FAULTS: tuple[Fault, ...] = (
     freeze,
     sleep,
     mute,
+    write,
+    write,
+    write,
 )

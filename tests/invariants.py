@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from meshchat.peers import effects as out
 from meshchat.units import PeerId, Seconds, short
+from tests.chatting import unread
 from tests.simulation import Village
 from tests.villager import Villager
 
@@ -90,6 +91,7 @@ def _broken_in(village: Village, part: list[Villager], liars: bool) -> Iterator[
     if len({_names(peer, members) for peer in part}) > 1:
         yield "3: different names"
     yield from _keys(village, part)
+    yield from unread(village, part)
     if any(peer.law() != part[0].law() for peer in part):
         yield "8: different laws"
 

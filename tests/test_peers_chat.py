@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.chatting import say
 from tests.invariants import QUIET_S
 from tests.simulation import Village
 
@@ -15,11 +16,6 @@ def gathered(*names: str, seed: int = 1) -> Village:
     village.enter(names)
     village.run(QUIET_S)
     return village
-
-
-def say(village: Village, name: str, text: str) -> None:
-    peer = village.peers[name]
-    village.tell(name, lambda _: peer.say(text, village.clock(peer)))
 
 
 def chats(village: Village) -> dict[str, list[str]]:

@@ -1,0 +1,66 @@
+"""What villagers wrote, and what each of them has to show of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from meshchat.errors import Refused
+from meshchat.units import Seconds
+from tests.simulation import Village
+from tests.villager import Villager
+
+BEFORE_S: Seconds = 2.0
+"""Somebody who comes may see what was on its way just then."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text that its author saw accepted."""
+
+    text: str
+    at: Seconds
+    readers: dict[str, Seconds]
+    """Whom the author had known for a while, itself included: names, and since when each was in the room."""
+
+
+_written: WeakKeyDictionary[Village, list[Written]] = WeakKeyDictionary()
+
+
+def say(village: Village, name: str, text: str) -> None:
+    """The user of that peer writes to the room, if it was not too much of late."""
+    peer, now = village.peers[name], village.now
+    room = peer.node.room
+    assert room is not None
+    try:
+        village.tell(name, lambda _: room.chat.say(text, village.clock(peer)))
+    except Refused:
+        return
+    readers = {each.name: each.entered_at for each in village.peers.values() if each is peer or peer.knew(each, now)}
+    _written.setdefault(village, []).append(Written(text, now, readers))
+
+
+def unread(village: Village, part: list[Villager]) -> Iterator[str]:
+    """9: whoever was there shows what anybody else shows, in the same order, and nothing from before it came."""
+    chats = {peer.name: peer.chat() for peer in part}
+    for written in _written.get(village, []):
+        holders = [peer for peer in part if written.text in chats[peer.name]]
+        for peer in part:
+            if peer in holders:
+                early = written.at < peer.entered_at - BEFORE_S and village.seed % 3
+                if early:
+                    yield f"9: {peer.name} shows {written.text!r}, from before it came"
+            elif written.readers.get(peer.name) == peer.entered_at:
+                tellers = [each.name for each in holders if each.knew(peer, written.at)]
+                if tellers:
+                    yield f"9: {peer.name} lacks {written.text!r}, which {tellers} have"
+    yield from _disorder(chats)
+
+
+def _disorder(chats: dict[str, list[str]]) -> Iterator[str]:
+    for name, chat in chats.items():
+        for other, theirs in chats.items():
+            both = set(chat) & set(theirs)
+            if [text for text in chat if text in both] != [text for text in theirs if text in both]:
+                yield f"9: {name} and {other} show another order"
