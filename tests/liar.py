@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import random
 
+from msgspec import structs
+
+from meshchat.peers.lines import Lack, Line, Lines, Tally
+from meshchat.peers.lines import signed_part as words
 from meshchat.peers.messages import (
     BEAT_MS_MAX,
     Beat,
@@ -21,6 +25,8 @@ from meshchat.peers.messages import (
     Tell,
     Want,
 )
+from meshchat.peers.room import Room
+from meshchat.peers.roomclock import CLOCK_MAX
 from meshchat.peers.roster import signed_part
 from meshchat.units import PeerId, RoomId, Seconds
 from tests.simulation import Village
@@ -77,7 +83,22 @@ class Liar:
             Sightings((Sighting(ghost, 0, 0), Sighting(entries[0], 0, 0))),
             Neighbours((Neighbour(victim, ("10.9.9.9:1",), RoomId(room.id), "lobby"),)),
             Want(theirs),
+            *self._chat_lies(room, victim),
         ]
         if room.chair.book.signed:
             self._heard.append(room.chair.book.signed)
         return self._rng.choice(told + self._heard[-20:])
+
+    def _chat_lies(self, room: Room, victim: PeerId) -> list[Message]:
+        """Words put into another's mouth, words that nobody asked for, a clock far ahead, questions without end."""
+        clock = self._rng.choice([0, 1 << 30, room.chat.clock.read(self._village.clock(self._peer)), (1 << 53) - 1])
+        own = Line(self._peer.id, clock, 0, "zed", f"lie {self._rng.random()}")
+        signed = structs.replace(own, proof=SealingWax(self._peer.id).sign(words(room.id, own)))
+        held = room.chat.history.held(0, CLOCK_MAX)[-5:]
+        return [
+            Lines((structs.replace(own, author=victim, proof=b"forged"),)),
+            Lines((signed,) * 30),
+            Lines(tuple(room.chat.history.lines(held))),
+            Lack(0, CLOCK_MAX, ()),
+            Beat(1, 0, 0, None, False, None, 1, tally=Tally(clock, max(clock, 1 << 52), "f" * 16)),
+        ]

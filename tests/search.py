@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from meshchat.units import Seconds
-from tests.faults import FAULTS, flap, freeze, here, sleep
+from tests.faults import FAULTS, flap, freeze, here, sleep, write
 from tests.invariants import QUIET_S, broken, overloaded, parts
 from tests.liar import Liar
 from tests.simulation import Village
@@ -112,6 +112,7 @@ def _lies(run: Run, village: Village, rng: random.Random) -> None:
     village.run(QUIET_S + 1)
     liar = Liar(village, name)
     for _ in range(5):
+        _befall(run, village, write(village, rng))
         village.run(rng.uniform(1, 8))
         run.broken += broken(village, liars=True)
     liar.stop()
