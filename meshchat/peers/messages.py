@@ -290,11 +290,13 @@ def encode(message: Message) -> bytes:
 
 
 def describe(message: Message) -> str:
-    """One line for the traffic log; a key's secret is left out."""
+    """One line for the traffic log; secrets, and what people write, are left out."""
     if isinstance(message, Key):
         return f"key room={message.room} ssrc={message.ssrc:08x} key_id={message.key_id}"
     if isinstance(message, Secret):
         return f"secret room={message.room}"
+    if isinstance(message, Lines):
+        return f"lines count={len(message.lines)}"
     if isinstance(message, Words):
         return f"words room={message.room} failures={message.failures}"
     return safe_text(_encoder.encode(message).decode(), characters_max=4096, bytes_max=8192)
