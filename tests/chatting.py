@@ -42,7 +42,10 @@ def say(village: Village, name: str, text: str) -> None:
 
 
 def unread(village: Village, part: list[Villager]) -> Iterator[str]:
-    """9: whoever was there shows what anybody else shows, in the same order, and nothing from before it came."""
+    """9: whoever was there shows what its neighbours show, in the same order, and nothing from before it came.
+
+    Neighbours are whom packets reach: old lines do not pass through one who came after they were said.
+    """
     chats = {peer.name: peer.chat() for peer in part}
     for written in _written.get(village, []):
         holders = [peer for peer in part if written.text in chats[peer.name]]
@@ -52,10 +55,15 @@ def unread(village: Village, part: list[Villager]) -> Iterator[str]:
                 if early:
                     yield f"9: {peer.name} shows {written.text!r}, from before it came"
             elif written.readers.get(peer.name) == peer.entered_at:
-                tellers = [each.name for each in holders if each.knew(peer, written.at)]
+                tellers = [each.name for each in holders if _tells(village, each, peer, written.at)]
                 if tellers:
                     yield f"9: {peer.name} lacks {written.text!r}, which {tellers} have"
     yield from _disorder(chats)
+
+
+def _tells(village: Village, holder: Villager, peer: Villager, at: Seconds) -> bool:
+    passes = village.passes(holder.name, peer.name) and village.passes(peer.name, holder.name)
+    return passes and holder.knew(peer, at)
 
 
 def _disorder(chats: dict[str, list[str]]) -> Iterator[str]:
