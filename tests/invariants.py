@@ -29,8 +29,18 @@ HOPS_MAX = 3
 
 
 def joined(village: Village, a: Villager, b: Villager) -> bool:
-    """Whether packets pass both ways."""
-    return village.passes(a.name, b.name) and village.passes(b.name, a.name)
+    """Whether packets pass both ways, and each would let the other in: who missed a change of the secret, and is a
+    stranger to those who did not, is outside."""
+    passes = village.passes(a.name, b.name) and village.passes(b.name, a.name)
+    return passes and admits(a, b) and admits(b, a)
+
+
+def admits(host: Villager, guest: Villager) -> bool:
+    """Whether the one would let the other into its room, if both are in it."""
+    ours, theirs = host.node.room, guest.node.room
+    if ours is None or theirs is None or not ours.gate.locked:
+        return True
+    return guest.id in ours.gate.remembered or ours.gate.secret in theirs.gate.secrets
 
 
 def parts(village: Village) -> list[list[Villager]]:

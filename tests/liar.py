@@ -6,6 +6,8 @@ import random
 
 from msgspec import structs
 
+from meshchat.locks.law import Law
+from meshchat.locks.statements import digest, sign
 from meshchat.peers.lines import Lack, Line, Lines, Tally
 from meshchat.peers.lines import signed_part as words
 from meshchat.peers.messages import (
@@ -25,6 +27,7 @@ from meshchat.peers.messages import (
     Tell,
     Want,
 )
+from meshchat.peers.orders import Orders, OrdersWanted, Secret, SecretWanted
 from meshchat.peers.room import Room
 from meshchat.peers.roomclock import CLOCK_MAX
 from meshchat.peers.roster import signed_part
@@ -61,6 +64,19 @@ class Liar:
                 self._village.inject(self._peer.name, link.peer, self._lie(link.peer))
         self._village.after(self._rng.uniform(0.1, 2) * PAUSE_S, self._next)
 
+    def _orders(self, law: Law | None, victim: PeerId) -> list[Message]:
+        """Orders of others said again, changed, or made up, and a secret that nobody drew."""
+        if law is None or self._peer.id in law.ranks:
+            return []
+        known = [law.founding, *(each.statement for each in (*law.standing, *law.appointments))]
+        true, number = self._rng.choice(known), law.number + self._rng.choice([-1, 1, 1000])
+        mine = sign(self._peer.key, law.room, max(1, number), "kick", victim)
+        borrowed = sign(self._peer.key, law.room, max(1, number), "ban", victim, "", digest(true))
+        changed = structs.replace(true, number=true.number + 1)
+        stolen = structs.replace(mine, author_key=law.founding.author_key)
+        lies = [Orders((true,)), Orders((true, mine)), Orders((borrowed,)), Orders((changed,)), Orders((stolen,))]
+        return [*lies, OrdersWanted(law.room), Secret(law.room, self._rng.randbytes(16)), SecretWanted(law.room)]
+
     def _lie(self, to: PeerId) -> Message:
         room = self._peer.node.room
         assert room is not None
@@ -85,6 +101,7 @@ class Liar:
             Want(theirs),
             *self._chat_lies(room, victim),
         ]
+        told += self._orders(room.court.law, victim)
         if room.chair.book.signed:
             self._heard.append(room.chair.book.signed)
         return self._rng.choice(told + self._heard[-20:])

@@ -20,8 +20,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from meshchat.units import Seconds
-from tests.faults import FAULTS, flap, freeze, here, sleep, write
-from tests.invariants import QUIET_S, broken, overloaded, parts
+from tests.faults import FAULTS, Fault, flap, freeze, here, sleep, write
+from tests.invariants import QUIET_S, broken, overheard, overloaded, parts
+from tests.law_faults import LAW_FAULTS, LOBBY, renew_link
+from tests.law_lab import found_room
 from tests.liar import Liar
 from tests.simulation import Village
 
@@ -52,8 +54,12 @@ def play(seed: int) -> Run:
     names = [f"p{number}" for number in range(count)]
     for name in names:
         village.born(name, host=rng.choice([0, 0, 0, 5]))
-    village.enter(names)
-    run.story.append(f"{count} peers enter")
+    moderated = seed % 5 == 3
+    if moderated:
+        found_room(village, names[0], names[1:], room=LOBBY)
+    else:
+        village.enter(names)
+    run.story.append(f"{count} peers enter{', and p0 moderates' if moderated else ''}")
     village.run(QUIET_S + 1)
     _check(run, village, "at the start")
     village.load.clear()  # the bound is for a room that is there, not for a hundred entering in one instant
@@ -75,7 +81,7 @@ def play(seed: int) -> Run:
 def _storm(run: Run, village: Village, rng: random.Random) -> None:
     pace = rng.choice([0.2, 1.0, 4.0])
     for _ in range(rng.randint(1, 12)):
-        _befall(run, village, rng.choice(FAULTS)(village, rng))
+        _befall(run, village, _draw(village, rng)(village, rng))
         village.run(rng.expovariate(1 / pace))
     _quieten(run, village, rng)
     _check(run, village, "5 s after the last change")
@@ -91,7 +97,7 @@ def _quieten(run: Run, village: Village, rng: random.Random) -> None:
 
 
 def _trial(run: Run, village: Village, rng: random.Random) -> None:
-    act = rng.choice([each for each in FAULTS if each not in (freeze, sleep, flap)])
+    act = _draw(village, rng, but=(freeze, sleep, flap))
     before, told_at = {peer.name: peer.restarted_at for peer in here(village)}, village.now
     parts_before = len(parts(village))
     _befall(run, village, act(village, rng))
@@ -121,6 +127,14 @@ def _lies(run: Run, village: Village, rng: random.Random) -> None:
     _check(run, village, "after a liar went")
 
 
+def _draw(village: Village, rng: random.Random, but: tuple[Fault, ...] = ()) -> Fault:
+    """A fault that can befall this kind of room."""
+    moderated = LOBBY in village.rooms
+    if moderated:
+        renew_link(village, rng)
+    return rng.choice([each for each in (LAW_FAULTS if moderated else FAULTS) if each not in but])
+
+
 def _befall(run: Run, village: Village, what: str | None) -> None:
     if what:
         run.faults += 1
@@ -128,7 +142,7 @@ def _befall(run: Run, village: Village, what: str | None) -> None:
 
 
 def _check(run: Run, village: Village, when: str) -> None:
-    run.broken += [f"{when}: {each}" for each in broken(village)]
+    run.broken += [f"{when}: {each}" for each in broken(village) + overheard(village)]
 
 
 def search(seeds: Iterator[int], deadline: float) -> tuple[list[Run], list[Run]]:

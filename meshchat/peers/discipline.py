@@ -146,7 +146,7 @@ class Discipline:
     def ask_for_secret(self) -> None:
         """Asks some member for the secret in force, if it is not ours."""
         links = self._members()
-        if links and not self._knows_secret():
+        if links and not self.knows_secret:
             link = min(links, key=lambda _: self._circle.rng.uniform(0, 1))
             self._circle.send(link.peer, SecretWanted(self._room))
 
@@ -156,7 +156,7 @@ class Discipline:
             case OrdersWanted():
                 self._court.wanted(link)
             case SecretWanted():
-                if self._gate.secret and self._knows_secret():
+                if self._gate.secret and self.knows_secret:
                     self._circle.send(link.peer, Secret(self._room, self._gate.secret))
             case Secret():
                 self._secret_came(message)
@@ -190,7 +190,9 @@ class Discipline:
         self._gate.opened = True
         self._circle.wishes.append(out.SecretChanged(message.secret))
 
-    def _knows_secret(self) -> bool:
+    @property
+    def knows_secret(self) -> bool:
+        """Whether what we know opens the room, as far as we know its orders."""
         law, secret = self._court.law, self._gate.secret
         if law is None or not law.secret:
             return True

@@ -34,44 +34,44 @@ class Gate:
         """Whether some whom we did not trust may be trusted now."""
         self._circle = circle
         self._room = room
-        self._secrets: tuple[bytes, ...] = (secret,) if secret else ()
-        """What opens the room, then what opened it before."""
+        self.secrets: tuple[bytes, ...] = (secret,) if secret else ()
+        """What opens the room, then what opened it before; newest first."""
         self._draw = draw
         self._law = law
         self._entries: dict[PeerId, SecretEntry] = {}
         self._challenges: dict[PeerId, bytes] = {}
         """What each peer wants answered."""
         self._proven: set[PeerId] = set()
-        self._remembered: dict[PeerId, None] = {}
+        self.remembered: dict[PeerId, None] = {}
         """Whose keys were a member's, oldest first."""
 
     @property
     def locked(self) -> bool:
         """Whether only those who know the secret come in."""
         law = self._law()
-        return law.locked if law else bool(self._secrets)
+        return law.locked if law else bool(self.secrets)
 
     @property
     def secret(self) -> bytes | None:
         """What opens the room; None if we came in without and have not been told."""
-        return self._secrets[0] if self._secrets else None
+        return self.secrets[0] if self.secrets else None
 
     def trusts(self, link: Link) -> bool:
         """Whether the peer at that link may be a member."""
         law = self._law()
         if law and link.peer in law.excluded:
             return False
-        return link.peer in self._proven or link.peer in self._remembered or not self.locked
+        return link.peer in self._proven or link.peer in self.remembered or not self.locked
 
     def remember(self, peer: PeerId) -> None:
         """It is a member: its key is enough from now on, as long as nobody excludes it."""
-        self._remembered[peer] = None
-        if len(self._remembered) > REMEMBERED_MAX:
-            del self._remembered[next(iter(self._remembered))]
+        self.remembered[peer] = None
+        if len(self.remembered) > REMEMBERED_MAX:
+            del self.remembered[next(iter(self.remembered))]
 
     def renew(self, secret: bytes) -> None:
         """Another secret opens the room: those who could not prove the last one are asked for it, and told ours."""
-        self._secrets = (secret, *(each for each in self._secrets if each != secret))[:ANSWERS_MAX]
+        self.secrets = (secret, *(each for each in self.secrets if each != secret))[:ANSWERS_MAX]
         self._proven.clear()
         for link in self._circle.links.values():
             if not self.trusts(link):
@@ -81,8 +81,8 @@ class Gate:
 
     def greet(self, link: Link) -> None:
         """Knocks at a link that has said hello."""
-        if self._secrets and link.greeted and link.peer not in self._entries:
-            newest, *older = self._secrets
+        if self.secrets and link.greeted and link.peer not in self._entries:
+            newest, *older = self.secrets
             entry = SecretEntry(newest, self._room, self._circle.me, link.peer, self._draw, tuple(older))
             self._entries[link.peer] = entry
             self._circle.send(link.peer, Knock(self._room, entry.challenge))
@@ -92,7 +92,7 @@ class Gate:
 
     def heard(self, link: Link, message: Knock | Proven) -> bool:
         """Takes in the other side's part; whether the peer is trusted from now on, and was not before."""
-        if message.room != self._room or not self._secrets:
+        if message.room != self._room or not self.secrets:
             return False
         self.greet(link)
         if isinstance(message, Knock):
