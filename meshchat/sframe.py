@@ -39,8 +39,17 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from meshchat.errors import WireError
 
-BASE_KEY_BYTES = 16
-"""The secret that a sender draws and hands out: as long as the AES key that comes of it."""
+BASE_KEY_BYTES = 32
+"""The secret that a sender draws and hands out: as long as a ratcheted one (Nh of the suite, section 5.1)."""
+
+BASE_KEY_BYTES_MIN = 16
+"""The shortest that is taken: as long as the AES key that comes of it."""
+
+STEP_BITS = 6
+"""Of a key id, the low bits count the steps of its ratchet, the others the keys that were drawn (section 5.1)."""
+
+STEPS_MAX = (1 << STEP_BITS) - 1
+"""Steps after which a fresh key is drawn, so that no receiver ever has more to catch up with than these."""
 
 KEY_ID_MAX = (1 << 64) - 1
 """Largest key id that the header can carry (RFC 9605 section 4.3)."""
@@ -72,6 +81,15 @@ def _derive(key_id: int, base_key: bytes) -> tuple[AESGCM, int]:
     key = HKDF(SHA256(), _KEY_BYTES, None, b"SFrame 1.0 Secret key " + suffix).derive(base_key)
     salt = HKDF(SHA256(), _SALT_BYTES, None, b"SFrame 1.0 Secret salt " + suffix).derive(base_key)
     return AESGCM(key), int.from_bytes(salt, "big")
+
+
+def ratchet(base_key: bytes) -> bytes:
+    """The base key of the next step, 32 bytes (RFC 9605 section 5.1). From it nobody finds the one before; 8 us."""
+    return HKDF(SHA256(), BASE_KEY_BYTES, None, b"SFrame 1.0 Ratchet").derive(base_key)
+
+
+def _fits(base_key: bytes) -> bool:
+    return BASE_KEY_BYTES_MIN <= len(base_key) <= BASE_KEY_BYTES
 
 
 def _minimal(number: int) -> bytes:
@@ -120,8 +138,8 @@ class SendKey:
     __slots__ = ("_cipher", "_counter", "_salt", "base_key", "key_id")
 
     def __init__(self, key_id: int, base_key: bytes) -> None:
-        """`key_id` is 0..2^64-1; `base_key` is 16 fresh random bytes that no other `SendKey` was ever made of."""
-        if not 0 <= key_id <= KEY_ID_MAX or len(base_key) != BASE_KEY_BYTES:
+        """`key_id` is 0..2^64-1; `base_key` is 32 fresh random bytes that no other `SendKey` was ever made of."""
+        if not 0 <= key_id <= KEY_ID_MAX or not _fits(base_key):
             raise ValueError(f"SFrame key id {key_id} with a base key of {len(base_key)} bytes")
         self.key_id = key_id
         self.base_key = base_key
@@ -151,7 +169,7 @@ class ReceiveKey:
 
     def __init__(self, key_id: int, base_key: bytes) -> None:
         """Raises `WireError` for an id or a length that no key has: both come from the peer."""
-        if not 0 <= key_id <= KEY_ID_MAX or len(base_key) != BASE_KEY_BYTES:
+        if not 0 <= key_id <= KEY_ID_MAX or not _fits(base_key):
             raise WireError(f"SFrame key id {key_id} with a base key of {len(base_key)} bytes")
         self.key_id = key_id
         self.base_key = base_key
@@ -189,5 +207,5 @@ class ReceiveKey:
 
 
 def fresh_key(key_id: int) -> SendKey:
-    """A key made of 16 bytes from the operating system's random source."""
+    """A key made of 32 bytes from the operating system's random source."""
     return SendKey(key_id, os.urandom(BASE_KEY_BYTES))

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from meshchat.peers import effects as out
+from meshchat.sframe import STEP_BITS, ratchet
 from meshchat.units import PeerId, Seconds, short
 from tests.chatting import unread
 from tests.simulation import Village
@@ -26,6 +29,15 @@ ROTATED_S: Seconds = 1.0
 
 HOPS_MAX = 3
 """Members further apart than this, with nobody to hear both, are not promised one room."""
+
+
+Told: TypeAlias = tuple[int, int, bytes]
+"""SSRC, key id and base key, as a sender told them."""
+
+
+def key_of(event: out.KeyReceived | out.SendKeyChanged) -> Told:
+    """The key that an event is about."""
+    return (event.ssrc, event.key_id, event.base_key)
 
 
 def joined(village: Village, a: Villager, b: Villager) -> bool:
@@ -121,13 +133,29 @@ def _keys(village: Village, part: list[Villager]) -> Iterator[str]:
                 continue
             sealed = other.seen(out.SendKeyChanged)[-1][1]
             assert isinstance(sealed, out.SendKeyChanged)
-            if (sealed.ssrc, sealed.key_id, sealed.base_key) not in _keys_of(peer, other.id):
+            if not opens(_keys_of(peer, other.id), (sealed.ssrc, sealed.key_id, sealed.base_key)):
                 yield f"5: {peer.name} cannot open what {other.name} says"
 
 
-def _keys_of(peer: Villager, sender: PeerId) -> set[tuple[int, int, bytes]]:
+def opens(told: Iterable[Told], sealed: Told) -> bool:
+    """Whether one of these keys is that one, or an earlier step of it."""
+    ssrc, key_id, base_key = sealed
+    return any(
+        other == ssrc and older >> STEP_BITS == key_id >> STEP_BITS and older <= key_id
+        and stepped(key, key_id - older) == base_key
+        for other, older, key in told
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=65536)
+def stepped(base_key: bytes, steps: int) -> bytes:
+    """The base key so many steps of the ratchet later."""
+    return base_key if steps == 0 else ratchet(stepped(base_key, steps - 1))
+
+
+def _keys_of(peer: Villager, sender: PeerId) -> set[Told]:
     """The keys that the call would hold: all that came since that member last came in."""
-    keys: set[tuple[int, int, bytes]] = set()
+    keys: set[Told] = set()
     for _, event in peer.events:
         if isinstance(event, out.MemberLeft) and event.peer == sender:
             keys = set()
@@ -139,7 +167,7 @@ def _keys_of(peer: Villager, sender: PeerId) -> set[tuple[int, int, bytes]]:
 def overheard(village: Village) -> list[str]:
     """4: keys that an honest member sealed with a second after it knew of a kick, and that the kicked one was told."""
     told = {
-        peer.id: {event.base_key for _, event in peer.seen(out.KeyReceived) if isinstance(event, out.KeyReceived)}
+        peer.id: {key_of(event) for _, event in peer.seen(out.KeyReceived) if isinstance(event, out.KeyReceived)}
         for peer in village.peers.values()
     }
     names = {peer.id: peer.name for peer in village.peers.values()}
@@ -147,14 +175,14 @@ def overheard(village: Village) -> list[str]:
         f"4: {names[gone]}, sent away, can hear {peer.name}"
         for peer in village.peers.values()
         for gone, since in (peer.excluded_at.items() if peer.honest and peer.alive else ())
-        if any(until > since + ROTATED_S and key in told[gone] for key, until in _sealed_with(peer))
+        if any(until > since + ROTATED_S and opens(told[gone], key) for key, until in _sealed_with(peer))
     ]
 
 
-def _sealed_with(peer: Villager) -> Iterator[tuple[bytes, Seconds]]:
+def _sealed_with(peer: Villager) -> Iterator[tuple[Told, Seconds]]:
     """Each key that it sealed with, and until when."""
     changes = [
-        (at, event.base_key) for at, event in peer.seen(out.SendKeyChanged) if isinstance(event, out.SendKeyChanged)
+        (at, key_of(event)) for at, event in peer.seen(out.SendKeyChanged) if isinstance(event, out.SendKeyChanged)
     ]
     ends = [at for at, _ in changes[1:]] + [math.inf]
     return ((key, until) for (_, key), until in zip(changes, ends, strict=True))

@@ -1,4 +1,4 @@
-"""What moderators do in a simulated room, drawn by lot: orders on any side of a split, and programs that ignore them."""
+"""What moderators do in a simulated room, drawn by lot: orders on any side of a split, programs that ignore them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def _about(kinds: list[Kind], done: str) -> Fault:
         present, kind = moderators(village), rng.choice(kinds)
         if not present:
             return None
-        author, subject = rng.choice(present), rng.choice(list(village.peers.values()))
+        # Who was let in again would be there by right, and is not: its program does as it likes.
+        author, subject = rng.choice(present), rng.choice([peer for peer in village.peers.values() if peer.honest])
         try:
             order(village, author.name, kind, subject.name)
         except Refused:

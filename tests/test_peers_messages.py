@@ -80,7 +80,13 @@ def test_a_changed_byte_is_still_a_message_or_a_wire_error(message: Message, at:
     [
         {"type": "nonsense"},
         {"type": "key", "room": ROOM, "ssrc": 1, "key_id": 0, "base_key": "AAAA"},
-        {"type": "key", "room": ROOM, "ssrc": 1 << 32, "key_id": 0, "base_key": "AAAAAAAAAAAAAAAAAAAAAA=="},
+        {
+            "type": "key",
+            "room": ROOM,
+            "ssrc": 1 << 32,
+            "key_id": 0,
+            "base_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        },
         {"type": "moved", "presence": {"room": "../..", "name": "x", "alias": "y"}},
         {"type": "moved", "presence": {"room": ROOM, "name": "x" * 33, "alias": "y"}},
         {"type": "hello", "protocol": 1, "addresses": ["x"] * 9},

@@ -10,7 +10,7 @@ from meshchat.peers import effects as out
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.node import Node
 from meshchat.units import Address, PeerId
-from tests.invariants import MESSAGES_PER_S_MAX
+from tests.invariants import MESSAGES_PER_S_MAX, broken, key_of, opens
 from tests.simulation import Village
 from tests.villager import Villager as Peer
 
@@ -215,11 +215,30 @@ def test_nobody_who_left_is_handed_a_later_key() -> None:
     gone = village.peers["p1"]
     village.leave("p1")
     village.run(10)
-    told = {event.base_key for _, event in gone.seen(out.KeyReceived) if isinstance(event, out.KeyReceived)}
+    told = {key_of(event) for _, event in gone.seen(out.KeyReceived) if isinstance(event, out.KeyReceived)}
     for name in ("p0", "p2"):
         last = village.peers[name].seen(out.SendKeyChanged)[-1][1]
         assert isinstance(last, out.SendKeyChanged)
-        assert last.base_key not in told
+        assert not opens(told, key_of(last))
+
+
+def test_whoever_comes_is_handed_no_key_of_before() -> None:
+    village = talkers(3)
+    sealed = [event for peer in living(village) for _, event in peer.seen(out.SendKeyChanged)]
+    village.born("late")
+    came_at = village.now
+    village.enter(["late"])
+    village.run(3)
+    late = village.peers["late"]
+    told = {key_of(event) for _, event in late.seen(out.KeyReceived) if isinstance(event, out.KeyReceived)}
+    assert len(told) == 3
+    assert not any(opens(told, key_of(event)) for event in sealed if isinstance(event, out.SendKeyChanged))
+    for name in ("p0", "p1", "p2"):
+        ((at, now_in_use),) = village.peers[name].seen(out.SendKeyChanged)[-1:]
+        assert isinstance(now_in_use, out.SendKeyChanged)
+        assert at - came_at < 1
+        assert opens(told, key_of(now_in_use))
+    assert broken(village) == []
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(5, 60), (20, 30), (100, 8)])

@@ -13,7 +13,7 @@ from meshchat.errors import WireError
 from meshchat.media.arrivals import Arrival
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice
-from meshchat.sframe import ReceiveKey, peek
+from meshchat.sframe import STEP_BITS, ReceiveKey, peek, ratchet
 from meshchat.units import PeerId, Seconds
 from meshchat.wire import PAYLOAD_TYPE_OPUS, MediaPacket, parse_media
 
@@ -32,7 +32,9 @@ class Inflow:
     voice: Voice
     ssrc: int | None = None
     keys: dict[int, ReceiveKey] = field(default_factory=dict)
-    """By key id, oldest first; replaced as a whole."""
+    """Those that we were told, by key id, oldest first; replaced as a whole."""
+    ahead: dict[int, ReceiveKey] = field(default_factory=dict)
+    """Those that come of them by the ratchet; only the port's thread adds to it."""
     heard_at: Seconds | None = None
     """When a packet last opened."""
 
@@ -85,10 +87,10 @@ class Incoming:
         A key id names one key for good: told again, it must not forget which packets have come.
         """
         inflow = self._inflows.get(peer)
-        if inflow is None or (inflow.ssrc == ssrc and key_id in inflow.keys):
+        if inflow is None or (inflow.ssrc == ssrc and (key_id in inflow.keys or key_id in inflow.ahead)):
             return
         if inflow.ssrc != ssrc:
-            inflow.ssrc, inflow.keys = ssrc, {}
+            inflow.ssrc, inflow.keys, inflow.ahead = ssrc, {}, {}
         keys = {**inflow.keys, key_id: ReceiveKey(key_id, base_key)}
         inflow.keys = dict(list(keys.items())[-KEYS_MAX:])
         self._index()
@@ -103,7 +105,7 @@ class Incoming:
             return
         known = False
         for flow in self._by_ssrc.get(packet.ssrc, ()) if packet.payload_type == PAYLOAD_TYPE_OPUS else ():
-            key = flow.keys.get(key_id)
+            key = flow.keys.get(key_id) or _stepped(flow, key_id)
             known = known or key is not None
             if key is not None and self._open(flow, packet, key, now):
                 return
@@ -125,3 +127,28 @@ class Incoming:
             if flow.ssrc is not None:
                 table[flow.ssrc] = (*table.get(flow.ssrc, ()), flow)[:STREAMS_PER_SSRC_MAX]
         self._by_ssrc = table
+
+
+def _stepped(flow: Inflow, key_id: int) -> ReceiveKey | None:
+    """The key of a later step of one that we were told, each step computed once.
+
+    The id stands in clear, so anybody can ask for steps that nobody took: at most `STEPS_MAX` for each key that we
+    were told, once, and half a millisecond in all.
+    """
+    if key_id in flow.ahead:
+        return flow.ahead[key_id]
+    told = flow.keys
+    older = [each for each in (*told, *flow.ahead) if _same(each, key_id) and each < key_id]
+    if not older:
+        return None
+    newest = max(older)
+    key = told.get(newest) or flow.ahead[newest]
+    flow.ahead = {each: kept for each, kept in flow.ahead.items() if any(_same(each, other) for other in told)}
+    for step in range(newest + 1, key_id + 1):
+        key = flow.ahead[step] = ReceiveKey(step, ratchet(key.base_key))
+    return key
+
+
+def _same(one: int, other: int) -> bool:
+    """Whether two keys are steps of one that was drawn."""
+    return one >> STEP_BITS == other >> STEP_BITS

@@ -40,8 +40,8 @@ MEMBERS_MAX = 128
 ADDRESSES_MAX = 8
 """Addresses told about one peer: two families on four interfaces."""
 
-KEY_BYTES = 16
-"""Length of a media base key: that of the AES-128-GCM suite (RFC 9605 section 4.5)."""
+KEY_BYTES = 32
+"""Length of a media base key: that of the hash of the suite, as the ratchet makes them (RFC 9605 section 5.1)."""
 
 ASKED_MAX = 32
 """Members asked about in one message: a split of a room of 100 takes two or three."""

@@ -166,6 +166,10 @@ class Room:
         link.admitted = True
         self.gate.remember(link.peer)
         self.lived(link.peer, self.watch.attach(link))
+        if self._keyring.is_spent:
+            self._rotate_key(self._circle.now)
+        if self._keyring.admit():
+            self._circle.wishes.append(self._key_in_use())
         self._circle.send(link.peer, self._keyring.told(self.id))
         self.chair.list(link)
         self.door.welcome(link)
