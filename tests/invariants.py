@@ -100,15 +100,18 @@ def _broken_in(village: Village, part: list[Villager], liars: bool) -> Iterator[
             if lost:
                 yield f"3: {peer.name} lost sight of {sorted(names[each] for each in lost)} because of a liar"
         return
-    if len(leaders) != 1 or not leaders <= members:
+    law = part[0].law()
+    # One whose program does as it likes is no worse than others once its ban has fallen with the moderator's office.
+    odd = {peer.id for peer in village.peers.values() if not peer.honest} - (law.excluded if law else frozenset())
+    if len(leaders) != 1 or not leaders <= members | odd:
         yield f"1: no single coordinator:{who}"
     claims = {peer.node.room.election.followed for peer in part if peer.node.room}
     if len(claims) != 1:
         yield f"2: several claims: {[(claim.epoch, short(claim.leader)) if claim else None for claim in claims]}"
     for peer in part:
-        if peer.sees() != members:
+        if peer.sees() - odd != members:
             missing = sorted(names[each] for each in members - peer.sees())
-            extra = sorted(names.get(each, short(each)) for each in peer.sees() - members)
+            extra = sorted(names.get(each, short(each)) for each in peer.sees() - odd - members)
             yield f"3: {peer.name} lacks {missing} and shows {extra}"
     if len({_names(peer, members) for peer in part}) > 1:
         yield "3: different names"
