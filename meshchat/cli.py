@@ -109,6 +109,10 @@ def _dispatch(words: argparse.Namespace) -> int:
 
 def _open_terminal(settings: config.Config, given: Mapping[str, object]) -> int:
     """The terminal UI, which starts a daemon with the same words where none runs."""
+    if settings.plain:
+        from meshchat import plain
+
+        return plain.run(settings.profile, config.spelt(given))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print(
             "meshchat: the terminal UI needs a terminal; for a machine without one: meshchat --headless\n",
@@ -117,10 +121,8 @@ def _open_terminal(settings: config.Config, given: Mapping[str, object]) -> int:
         _parser().print_help(sys.stderr)
         return WRONG_USAGE
     from meshchat import tui
-    from meshchat.view.signs import DRAWN
 
-    welcome = config.is_new(given, os.environ)
-    return tui.run(settings.profile, config.spelt(given), welcome=welcome, signs=DRAWN)
+    return tui.run(settings, config.spelt(given), welcome=config.is_new(given, os.environ))
 
 
 async def _ask(profile: Path, words: argparse.Namespace) -> None:
@@ -318,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     config.add_option(parser, "profile")
     config.add_option(parser, "verbosity")
     settings = parser.add_argument_group(
-        "settings of the daemon", "each can also be a variable MESHCHAT_..., or stand in PROFILE/config.toml"
+        "settings", "each can also be a variable MESHCHAT_..., or stand in PROFILE/config.toml"
     )
     for name in HEADLESS_ONLY:
         config.add_option(settings, name)

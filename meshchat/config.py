@@ -115,6 +115,15 @@ class Config:
     verbosity: int = _knob(
         0, Whole(0, 3), "-v --verbose", "how much the daemon tells on stderr",
         price="1: what happens; 2: why; 3: what the libraries do as well")  # fmt: skip
+    plain: bool = _knob(
+        False, YesNo(spoken=True), "--plain", "the terminal UI in lines of text, for screen readers and pipes",
+        price="no meters, nothing to point at")  # fmt: skip
+    ascii_signs: bool = _knob(
+        False, YesNo(spoken=True), "--ascii", "draw the terminal UI's signs and meters in ASCII",
+        price="meters in whole columns only")  # fmt: skip
+    theme: str = _knob(
+        "", Text(), "--theme", "the colours of the terminal UI, by the name that its palette shows",
+        price="empty: dark, or the terminal's own colours where it has only sixteen", metavar="NAME")  # fmt: skip
     muted: bool = _knob(
         False, YesNo(spoken=True), "--mute", "start with the microphone muted",
         price="nobody hears this peer until it is unmuted")  # fmt: skip
@@ -175,12 +184,16 @@ def profile_of(flags: Mapping[str, object], environment: Mapping[str, str]) -> P
     return profile if isinstance(profile, Path) else Config().profile
 
 
+TERMINAL_KNOBS = ("plain", "ascii_signs", "theme")
+"""What only the terminal UI wants to know."""
+
+
 def spelt(flags: Mapping[str, object]) -> list[str]:
-    """The flags among `flags`, as `add_option` collected them, as they would be typed; the profile is left out."""
+    """The daemon's settings among `flags`, as `add_option` collected them, as they would be typed, without profile."""
     words: list[str] = []
     for name, told in knobs():
         value = flags.get(name)
-        if value is None or name == "profile":
+        if value is None or name in ("profile", *TERMINAL_KNOBS):
             continue
         if name == "verbosity":
             words += [told.flags[0]] * int(str(value))

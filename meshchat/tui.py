@@ -7,6 +7,7 @@ What happens goes through `view.state.reduce`; what is wanted arrives as one of 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,14 +20,14 @@ from textual.screen import Screen
 
 from meshchat import config, control
 from meshchat.attach import Attachment
-from meshchat.errors import MeshchatError, NoDaemon
-from meshchat.units import Seconds
+from meshchat.errors import MeshchatError, NoDaemon, UsageError
+from meshchat.units import Seconds, safe_text
 from meshchat.view.actions import ACTIONS, is_possible
 from meshchat.view.dialogs import WelcomeBox
 from meshchat.view.intents import Detach, Finish, Read, Start, StateChanged, Wish
 from meshchat.view.main import MainScreen
 from meshchat.view.panes import Members
-from meshchat.view.signs import DRAWN, Signs
+from meshchat.view.signs import DRAWN, PLAIN, Signs
 from meshchat.view.state import Happening, Looked, NoticeRead, State, Ticked, Told, reduce
 
 TICK_S: Seconds = 1.0
@@ -171,10 +172,22 @@ def _left_running(state: State) -> str:
     return f"{where}; meshchat opens it again, meshchat stop ends it."
 
 
-def run(profile: Path, words: Sequence[str], *, welcome: bool, signs: Signs) -> int:
+def run(settings: config.Config, words: Sequence[str], *, welcome: bool) -> int:
     """Show the UI until the person leaves it; the exit status. `words` are options for a daemon that is started."""
-    app = MeshchatApp(profile, words, welcome=welcome, signs=signs)
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    signs = PLAIN if settings.ascii_signs or not is_unicode else DRAWN
+    app = MeshchatApp(settings.profile, words, welcome=welcome, signs=signs)
+    app.theme = theme_for(app, settings.theme)
     parting = app.run()
     if parting:
         print(parting)
     return app.return_code or 0
+
+
+def theme_for(app: MeshchatApp, wanted: str) -> str:
+    """The theme of that name; without one, the terminal's own colours where it has no more than sixteen."""
+    if wanted:
+        if wanted not in app.available_themes:
+            raise UsageError(f"--theme {safe_text(wanted)}: must be one of {', '.join(sorted(app.available_themes))}")
+        return wanted
+    return "ansi-dark" if app.console.color_system in ("standard", "windows", None) else app.theme

@@ -47,8 +47,8 @@ def summary(name: str, members: int = 2, *, locked: bool = False, joined: bool =
     return RoomSummary(BOARD if locked else KITCHEN, name, locked, members, joined)
 
 
-def room(*others: MemberStatus, name: str = "kitchen") -> RoomStatus:
-    return RoomStatus(name, KITCHEN, 1, BOB, (member(ADA, "ada"), *others))
+def room(*others: MemberStatus, name: str = "kitchen", moderator: bool = False) -> RoomStatus:
+    return RoomStatus(name, KITCHEN, 1, BOB, (member(ADA, "ada", moderator=moderator), *others))
 
 
 @dataclass

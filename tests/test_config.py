@@ -39,6 +39,9 @@ SETTINGS: list[tuple[str, list[str], str, str, object]] = [
     ("mdns", ["--no-mdns"], "off", "false", False),
     ("log_messages", ["-l"], "1", "true", True),
     ("verbosity", ["-vv"], "2", "2", 2),
+    ("plain", ["--plain"], "yes", "true", True),
+    ("ascii_signs", ["--ascii"], "on", "true", True),
+    ("theme", ["--theme", "nord"], "nord", '"nord"', "nord"),
     ("muted", ["--mute"], "yes", "true", True),
 ]
 """Of each setting: its name, as flags, as a variable, as TOML, and what it comes to."""

@@ -16,7 +16,7 @@ from textual.widgets import Input
 
 from meshchat import config, control
 from meshchat.tui import MeshchatApp
-from meshchat.view.dialogs import Box, CreateBox, InviteBox, JoinBox, WelcomeBox
+from meshchat.view.dialogs import Box, ConfirmBox, CreateBox, InviteBox, JoinBox, UnlockBox, WelcomeBox
 from meshchat.view.help import HelpPage
 from meshchat.view.panes import Draft, Members, Rooms
 from tests.scripted_daemon import BOB, EVE, LINK, Script, came, member, playing, room, said, summary
@@ -110,7 +110,7 @@ async def test_a_locked_room_asks_for_its_link(tmp_path: Path) -> None:
     async with watching(tmp_path, with_rooms) as me:
         await me.sees("board")
         await me.press("enter")
-        await me.until(lambda: isinstance(me.app.screen, JoinBox))
+        await me.until(lambda: isinstance(me.app.screen, UnlockBox))
         await me.sees("board is locked")
         await me.write(LINK)
         assert await me.hears(control.Enter) == control.Enter(link=LINK, id=1)
@@ -177,6 +177,43 @@ async def test_one_member_is_turned_up_down_and_off(tmp_path: Path) -> None:
         await me.press("0")
         await me.until(lambda: len(me.daemon.wishes(control.Volume)) == 2)
         assert me.daemon.wishes(control.Volume)[1] == control.Volume(member=BOB, gain=0.0, id=1)
+
+
+def moderating(script: Script) -> None:
+    in_the_kitchen(script)
+    script.room = room(member(BOB, "bob"), moderator=True)
+
+
+async def test_a_moderator_is_asked_before_somebody_is_sent_out(tmp_path: Path) -> None:
+    async with watching(tmp_path, moderating) as me:
+        await me.until(lambda: me.app.main.query_one(Members).has_focus)
+        await me.press("down", "x")
+        await me.until(lambda: isinstance(me.app.screen, ConfirmBox))
+        await me.sees("Send bob out of the room?")
+        await me.press("escape")
+        await me.until(lambda: me.app.screen is me.app.main)
+        await me.press("x")
+        await me.until(lambda: isinstance(me.app.screen, ConfirmBox))
+        await me.press("y")
+        assert await me.hears(control.Kick) == control.Kick(member=BOB, id=1)
+        assert len(me.daemon.wishes(control.Kick)) == 1
+
+
+async def test_who_is_no_moderator_has_no_key_to_send_anybody_out(tmp_path: Path) -> None:
+    async with watching(tmp_path, in_the_kitchen) as me:
+        await me.until(lambda: me.app.main.query_one(Members).has_focus)
+        await me.press("down", "x", "f")
+        await me.sees("jitter")
+        assert me.app.screen is me.app.main
+
+
+async def test_a_passphrase_opens_a_locked_room(tmp_path: Path) -> None:
+    async with watching(tmp_path, with_rooms) as me:
+        await me.sees("board")
+        await me.press("enter")
+        await me.until(lambda: isinstance(me.app.screen, UnlockBox))
+        await me.write("acid yo-yo zoom")
+        assert await me.hears(control.Join) == control.Join(name="board", passphrase="acid yo-yo zoom", id=1)
 
 
 async def test_those_who_come_speak_and_go_are_seen(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from textual.binding import Binding
 
 from meshchat.view.state import State
 
-When = Literal["always", "live", "in a room", "member", "lost", "noticed"]
+When = Literal["always", "live", "in a room", "member", "moderator", "order", "lost", "noticed"]
 """With what in sight an action has a meaning: a daemon, a room, another member under the cursor, trouble."""
 
 
@@ -43,6 +43,11 @@ ACTIONS = (
     Action("louder", "plus,equals_sign", "Louder", "play the chosen member louder, for you only", "member"),
     Action("softer", "minus", "Softer", "play the chosen member softer, for you only", "member"),
     Action("hush", "0", "Silence", "silence the chosen member for you, or hear it again", "member"),
+    Action("kick", "x", "Kick", "send the chosen member out of the room", "order"),
+    Action("ban", "", "Ban", "send the chosen member out of the room for good", "order"),
+    Action("quiet", "", "Mute for all", "have the chosen member send no sound, or let it again", "order"),
+    Action("appoint", "", "Appoint", "make the chosen member a moderator, or a member again", "order"),
+    Action("lock", "", "Lock", "let in only those with a new invite link, or everybody", "moderator"),
     Action("alias", "a", "Name", "change the name that others see", "live"),
     Action("read", "escape", "Read", "take the notice away", "noticed"),
     Action("keys", "question_mark,f1", "Help", "show all keys", shown=True),
@@ -53,17 +58,22 @@ ACTIONS = (
 
 def bindings() -> list[Binding]:
     """The keys of the main screen."""
-    return [Binding(each.keys, each.name, each.label, show=each.shown) for each in ACTIONS]
+    return [Binding(each.keys, each.name, each.label, show=each.shown) for each in ACTIONS if each.keys]
 
 
 def is_possible(when: When, state: State, member: str | None) -> bool:
     """Whether an action of that kind has a meaning now; `member` is the id under the cursor."""
     chosen = state.member(member) if member else None
+    me = state.member(state.peer_id)
+    is_moderator = me is not None and me.moderator
+    is_other = chosen is not None and not chosen.you
     return {
         "always": True,
         "live": state.link == "live",
         "in a room": state.room is not None,
-        "member": chosen is not None and not chosen.you,
+        "member": is_other,
+        "moderator": is_moderator,
+        "order": is_moderator and is_other,
         "lost": state.link == "lost",
         "noticed": state.notice is not None,
     }[when]

@@ -29,6 +29,9 @@ Ask: TypeAlias = Callable[[control.Command], Awaitable[control.Answer]]
 
 LINK_SCHEME = "meshchat://"
 
+PASSPHRASE_MAX = 256
+"""Longest passphrase that is asked for, in characters; the daemon takes no longer one."""
+
 
 class Box(ModalScreen[control.Answer | None]):
     """One line to fill in, and what was wrong with it."""
@@ -46,6 +49,7 @@ class Box(ModalScreen[control.Answer | None]):
         self._value = value
         self._note = note
         self._proposed = False
+        self._is_asking = False
 
     def compose(self) -> ComposeResult:
         """A heading, a line, what is wrong with it, buttons."""
@@ -73,7 +77,7 @@ class Box(ModalScreen[control.Answer | None]):
 
     def on_mount(self) -> None:
         """The keys go to the line."""
-        self.query_one(Input).focus()
+        self.query_one("#answer", Input).focus()
 
     def show(self, state: State, signs: Signs) -> None:
         """Draw what in the box depends on the state."""
@@ -94,18 +98,23 @@ class Box(ModalScreen[control.Answer | None]):
         self.dismiss(None)
 
     async def _try(self) -> None:
+        if self._is_asking:
+            return
         field = self.query_one("#answer", Input)
         text = safe_text(field.value, self.characters_max, 4 * self.characters_max)
         if not text:
             self._say("write something first")
             return
-        self._say("")
+        self._say("one moment ...")
+        self._is_asking = True
         try:
             answer = await self._ask(self.command(text))
         except MeshchatError as error:
             self._say(str(error))
             field.focus()
             return
+        finally:
+            self._is_asking = False
         if self.is_attached:
             self.dismiss(answer)
 
@@ -135,10 +144,14 @@ class CreateBox(Box):
     def more(self) -> ComposeResult:
         """Open or locked."""
         yield Tick("Locked: only those with its invite link can come in", id="locked")
+        yield Input(placeholder="a passphrase that opens it too (or leave this empty)", id="passphrase", password=True)
 
     def command(self, text: str) -> control.Command:
         """Create it."""
-        return control.Create(name=text, locked=self.query_one(Tick).value)
+        passphrase = self.query_one("#passphrase", Input).value.strip()
+        return control.Create(
+            name=text, locked=self.query_one(Tick).value or bool(passphrase), passphrase=passphrase[:PASSPHRASE_MAX]
+        )
 
 
 class JoinBox(Box):
@@ -154,6 +167,50 @@ class JoinBox(Box):
         if text.startswith(LINK_SCHEME):
             return control.Enter(link=text)
         return control.Join(name=safe_text(text))
+
+
+class UnlockBox(Box):
+    """The way into a locked room that is on the list."""
+
+    prompt = "Its invite link (meshchat://...) or its passphrase"
+    agree = "Go in"
+    characters_max = 512
+
+    def __init__(self, ask: Ask, room: str) -> None:
+        super().__init__(ask)
+        self._room = room
+        self.heading = f"{room} is locked"
+
+    def command(self, text: str) -> control.Command:
+        """Enter by the link, or knock with the passphrase, which takes some seconds."""
+        if text.startswith(LINK_SCHEME):
+            return control.Enter(link=text)
+        return control.Join(name=self._room, passphrase=text)
+
+
+class ConfirmBox(ModalScreen[bool]):
+    """Yes or no, asked only where something is lost."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,n", "dismiss(False)", "No"),
+        Binding("y", "dismiss(True)", "Yes"),
+    ]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        """The question and two buttons; the harmless one has the keys."""
+        with Vertical(id="box"):
+            yield Label(self._question, markup=False)
+            with Horizontal(id="buttons"):
+                yield Button("No", id="no")
+                yield Button("Yes", variant="error", id="yes")
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """A button was pressed."""
+        self.dismiss(event.button.id == "yes")
 
 
 class AliasBox(Box):

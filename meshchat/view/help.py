@@ -28,7 +28,9 @@ def help_text(signs: Signs) -> str:
         ("Tab", "go to the next part of the screen; arrows move in it"),
         ("Ctrl+P", "find any of these by name"),
     ]
-    keys = [(", ".join(SPELT.get(key, key) for key in each.keys.split(",")), each.meaning) for each in ACTIONS]
+    keys = [
+        (", ".join(SPELT.get(key, key) for key in each.keys.split(",")) or "Ctrl+P", each.meaning) for each in ACTIONS
+    ]
     marks = [
         (signs.speaking, "speaking"), (signs.quiet, "not speaking"), (signs.muted, "muted"),
         (signs.away, "not reached from here, though others hear it"), (signs.coordinator, "keeps the list of members"),

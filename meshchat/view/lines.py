@@ -77,9 +77,11 @@ def state_words(member: MemberStatus, signs: Signs) -> str:
     """What one should know of a member besides its sound."""
     said = {
         signs.coordinator: member.coordinator,
+        "moderator": member.moderator,
         "not reached": not member.reachable,
         "deafened": member.deafened,
-        "muted": member.muted and not member.deafened,
+        "muted by a moderator": member.muted_by is not None,
+        "muted": member.muted and not member.deafened and member.muted_by is None,
         "silent for you": member.volume == 0.0,
         f"volume {member.volume:.0%}": member.volume not in (0.0, 1.0),
     }

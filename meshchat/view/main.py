@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
@@ -14,7 +15,7 @@ from textual.widgets import Footer, Input
 from meshchat import control
 from meshchat.units import safe_lines
 from meshchat.view.actions import ACTIONS, bindings, is_possible
-from meshchat.view.dialogs import AliasBox, Ask, CreateBox, InviteBox, JoinBox
+from meshchat.view.dialogs import AliasBox, Ask, ConfirmBox, CreateBox, InviteBox, JoinBox, UnlockBox
 from meshchat.view.drawn import Rows
 from meshchat.view.help import HelpPage
 from meshchat.view.intents import Detach, Finish, Read, Start, Wish
@@ -102,7 +103,7 @@ class MainScreen(Screen[None]):
         if room.joined:
             self.query_one(Members).focus()
         elif room.locked:
-            self.app.push_screen(JoinBox(self._ask, note=f"{room.name or 'This room'} is locked: paste its link."))
+            self.app.push_screen(UnlockBox(self._ask, room.name or room.id[:8]))
         else:
             self.post_message(Wish(control.Join(name=room.name)))
 
@@ -180,6 +181,45 @@ class MainScreen(Screen[None]):
         gain = 0.0 if member.volume > 0.0 else self._loudness.pop(member.id, 1.0)
         self.post_message(Wish(control.Volume(member=member.id, gain=gain)))
 
+    def action_kick(self) -> None:
+        """Out of the room, after a question: whoever is out has to be pardoned."""
+        self._order("Send {} out of the room?", lambda member: control.Kick(member=member))
+
+    def action_ban(self) -> None:
+        """Out of the room for good, after a question."""
+        self._order("Send {} out of the room for good?", lambda member: control.Ban(member=member))
+
+    def action_quiet(self) -> None:
+        """No sound from this member to anybody, or sound again."""
+        member = self._state.member(self.chosen_member() or "")
+        if member is not None:
+            order = control.Unmute if member.muted_by else control.Mute
+            self.post_message(Wish(order(member=member.id)))
+
+    def action_appoint(self) -> None:
+        """A moderator, or not one any more."""
+        member = self._state.member(self.chosen_member() or "")
+        if member is not None:
+            order = control.Dismiss if member.moderator else control.Appoint
+            self.post_message(Wish(order(member=member.id)))
+
+    def action_lock(self) -> None:
+        """Locked if it was open, open if it was locked."""
+        is_locked = self._state.room is not None and self._state.room.locked
+        self.post_message(Wish(control.Unlock() if is_locked else control.Lock()))
+
+    def _order(self, question: str, order: Callable[[str], control.Command]) -> None:
+        member = self._state.member(self.chosen_member() or "")
+        if member is not None:
+            self.app.push_screen(ConfirmBox(question.format(member.alias)), self._if_sure(Wish(order(member.id))))
+
+    def _if_sure(self, wish: Wish) -> Callable[[bool | None], None]:
+        def obey(is_sure: bool | None) -> None:
+            if is_sure:
+                self.post_message(wish)
+
+        return obey
+
     def action_read(self) -> None:
         """Take the notice away."""
         self.post_message(Read())
@@ -211,7 +251,7 @@ class MainScreen(Screen[None]):
     def chosen_member(self) -> str | None:
         """The id of the member under the cursor, while the keys go to the members."""
         members = self.query_one(Members)
-        return members.chosen if members.has_focus else None
+        return members.chosen if self.focused is members else None
 
     def _turn(self, by: float) -> None:
         member = self._state.member(self.chosen_member() or "")

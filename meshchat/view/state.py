@@ -120,6 +120,7 @@ class Room:
     epoch: int
     coordinator: str | None
     members: tuple[MemberStatus, ...]
+    locked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +335,8 @@ def _logged(state: State, kind: Literal["note", "trouble"], text: str, now: Seco
 
 
 def _entered(room: control.RoomStatus) -> Room:
-    return Room(room.id, safe_text(room.name), room.epoch, room.coordinator, tuple(map(_clean, room.members)))
+    members = tuple(map(_clean, room.members))
+    return Room(room.id, safe_text(room.name), room.epoch, room.coordinator, members, room.locked)
 
 
 def _clean(member: MemberStatus) -> MemberStatus:

@@ -1,0 +1,82 @@
+"""What changed from one `State` to the next, in sentences: what the linear mode prints, line after line.
+
+Pure. Levels and figures change all the time and are told to those who ask; who speaks is heard.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from meshchat.control import MemberStatus, RoomSummary
+from meshchat.view.lines import happening_text
+from meshchat.view.state import State
+from meshchat.view.story import Line
+
+
+def changes(old: State, new: State) -> Iterator[str]:
+    """The sentences, in the order in which they matter."""
+    if new.link != old.link or (new.link == "lost" and new.trouble != old.trouble):
+        yield {"live": "The daemon is there.", "starting": "Starting the daemon."}.get(new.link, new.trouble)
+    known = {line.key for line in old.story.lines}
+    yield from (_line(line) for line in new.story.lines if line.key not in known)
+    if new.notice and new.notice != old.notice and new.notice.severity == "info":
+        yield new.notice.text
+    yield from _own_sound(old, new)
+    yield from _rooms(old, new)
+    yield from _members(old, new)
+
+
+def room_sentence(room: RoomSummary) -> str:
+    """A room of the list."""
+    name = room.name or f"locked room {room.id[:8]}"
+    words = ("locked" if room.locked else "", f"{room.members} in it", "you are here" if room.joined else "")
+    return f"{name}: {', '.join(filter(None, words))}."
+
+
+def member_sentence(member: MemberStatus) -> str:
+    """A member of the room."""
+    said = {
+        "you": member.you, "coordinator": member.coordinator, "moderator": member.moderator, "muted": member.muted,
+        "deafened": member.deafened, "speaking": member.speaking, "not reached from here": not member.reachable,
+    }  # fmt: skip
+    figures = "" if member.rtt_ms is None else f", {member.rtt_ms:.0f} ms, loss {member.loss_percent or 0.0:.1f} %"
+    return f"{member.alias}: {', '.join(word for word, is_so in said.items() if is_so) or 'listening'}{figures}."
+
+
+def _line(line: Line) -> str:
+    if line.kind != "said":
+        return happening_text(line)
+    stamp = time.strftime("%H:%M", time.localtime(line.at_ms / 1000))
+    return f"{stamp} {line.who}: " + line.text.replace("\n", "\n      ")
+
+
+def _own_sound(old: State, new: State) -> Iterator[str]:
+    if old.peer_id == "":
+        return
+    if new.muted != old.muted:
+        yield "Your microphone is muted." if new.muted else "Your microphone is on."
+    if new.deafened != old.deafened:
+        yield "You hear nobody." if new.deafened else "You hear the others."
+
+
+def _rooms(old: State, new: State) -> Iterator[str]:
+    before = {room.id for room in old.rooms}
+    here = {room.id for room in new.rooms}
+    yield from (f"There is a room: {room_sentence(room)}" for room in new.rooms if room.id not in before)
+    if new.link == "live":
+        yield from (f"The room {room.name} is gone." for room in old.rooms if room.id not in here)
+
+
+def _members(old: State, new: State) -> Iterator[str]:
+    """Mutes of others, and who was there already when one came in."""
+    if new.room is None:
+        return
+    if old.room is None or old.room.id != new.room.id:
+        others = [each.alias for each in new.room.members if not each.you]
+        yield f"In {new.room.name}: {', '.join(others) or 'nobody else yet'}."
+        return
+    for member in new.room.members:
+        before = old.member(member.id)
+        if before and not member.you and before.muted != member.muted:
+            yield f"{member.alias} {'is muted' if member.muted else 'can be heard again'}."

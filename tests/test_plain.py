@@ -1,0 +1,127 @@
+"""The linear mode: what is typed, what is asked of the daemon, and what is printed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from meshchat import control
+from meshchat.errors import UsageError
+from meshchat.plain import Conversation, Wanted, wanted
+from tests.scripted_daemon import BOB, LINK, Script, came, member, playing, room, said, summary
+
+PATIENCE_S = 20.0
+
+
+@pytest.mark.parametrize(
+    ("line", "wish"),
+    [
+        ("hello, all", control.Say(text="hello, all")),
+        ("", None),
+        ("/rooms", "rooms"),
+        ("/quit", "quit"),
+        ("/mute", control.Mute()),
+        ("/join kitchen", control.Join(name="kitchen")),
+        (f"/join {LINK}", control.Enter(link=LINK)),
+        ("/new den", control.Create(name="den")),
+        ("/locked den", control.Create(name="den", locked=True)),
+        ("/name Grete", control.Alias(name="Grete")),
+        ("/volume bob smith 0.5", control.Volume(member="bob smith", gain=0.5)),
+        ("/kick bob", control.Kick(member="bob")),
+    ],
+)
+def test_a_line_is_a_wish(line: str, wish: Wanted) -> None:
+    assert wanted(line) == wish
+
+
+@pytest.mark.parametrize("line", ["/dance", "/dance now", "/join", "/volume bob", "/volume bob 99", "/"])
+def test_a_line_that_makes_no_sense_is_refused_in_words(line: str) -> None:
+    with pytest.raises(UsageError, match="/"):
+        wanted(line)
+
+
+class Listener:
+    """A person at a linear terminal."""
+
+    def __init__(self, daemon: Script, lines: asyncio.Queue[str | None]) -> None:
+        self.daemon = daemon
+        self.printed: list[str] = []
+        self._lines = lines
+
+    def types(self, line: str) -> None:
+        self._lines.put_nowait(line)
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert time.monotonic() < deadline, self.printed
+            await asyncio.sleep(0.01)
+
+    async def reads(self, text: str) -> None:
+        await self.until(lambda: text in "\n".join(self.printed))
+
+
+@asynccontextmanager
+async def listening(profile: Path, change: Callable[[Script], None]) -> AsyncIterator[Listener]:
+    async with playing(profile, change) as daemon:
+        lines: asyncio.Queue[str | None] = asyncio.Queue()
+        listener = Listener(daemon, lines)
+        talking = asyncio.create_task(Conversation(profile, (), listener.printed.append).run(lines))
+        try:
+            yield listener
+        finally:
+            lines.put_nowait(None)
+            await talking
+
+
+def with_a_room(script: Script) -> None:
+    script.rooms = (summary("kitchen"),)
+
+
+async def test_a_person_joins_talks_and_hears_what_happens(tmp_path: Path) -> None:
+    async with listening(tmp_path, with_a_room) as me:
+        await me.reads("There is a room: kitchen: 2 in it.")
+        me.types("hello")
+        await me.reads("You are in no room.")
+        me.types("/join kitchen")
+        await me.reads("In kitchen: bob.")
+        me.types("hello")
+        await me.reads("ada: hello")
+        me.daemon.publish(control.ChatAdded(came("eve")))
+        await me.reads("eve came in.")
+        me.types("/mute")
+        await me.reads("Your microphone is muted.")
+        me.types("/who")
+        await me.reads("ada: you")
+
+
+async def test_what_is_refused_is_said(tmp_path: Path) -> None:
+    def refusing(script: Script) -> None:
+        with_a_room(script)
+        script.refusal = "room not found: den"
+
+    async with listening(tmp_path, refusing) as me:
+        await me.reads("kitchen")
+        me.types("/join den")
+        await me.reads("No: room not found: den.")
+
+
+async def test_nothing_that_others_choose_is_more_than_text(tmp_path: Path) -> None:
+    evil = "bob\x1b[2J\u202e\x9b\x07"
+
+    def hostile(script: Script) -> None:
+        script.room, script.rooms = room(member(BOB, evil), name=evil), (summary(evil),)
+        script.chat = (said(1, evil, f"one\n{evil}"),)
+
+    async with listening(tmp_path, hostile) as me:
+        me.daemon.publish(control.Notice("warning", evil))
+        await me.reads("one")
+        me.types("/who")
+        me.types("/rooms")
+        await me.until(lambda: len(me.printed) >= 7)
+        assert all(each.isprintable() or each == "\n" for each in "".join(me.printed))
