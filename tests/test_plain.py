@@ -15,7 +15,7 @@ from meshchat.errors import UsageError
 from meshchat.plain import Conversation, Wanted, wanted
 from tests.scripted_daemon import BOB, LINK, Script, came, member, playing, room, said, summary
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from meshchat.view.help import HelpPage
 from meshchat.view.panes import Draft, Members, Rooms
 from tests.scripted_daemon import BOB, EVE, LINK, Script, came, member, playing, room, said, summary
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Viewer:
