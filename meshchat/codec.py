@@ -1,6 +1,7 @@
-"""Opus in and out: 48 kHz frames become packets and come back, and a lost packet is guessed or read from the next.
+"""Sound and pictures in and out: frames become packets of Opus and come back, parts of a screen JPEG or exact bytes.
 
-This is the only room that knows libopus; `meshchat.opus` is its inside.
+Of sound, a lost packet is guessed or read from the next. This is the only room that knows libopus and libjpeg-turbo;
+`meshchat.opus` and `meshchat.stills` are its inside.
 """
 
 from __future__ import annotations
@@ -12,9 +13,21 @@ import numpy as np
 from meshchat.errors import WireError
 from meshchat.opus.library import created, freed_with, library
 from meshchat.opus.packets import PACKET_BYTES_MAX, PACKET_SAMPLES_MAX, has_recovery, packet_samples
+from meshchat.stills.exact import decode_exact, encode_exact, png
+from meshchat.stills.jpeg import decode_jpeg, encode_jpeg
 from meshchat.units import SAMPLE_RATE, Samples
 
-__all__ = ["OpusDecoder", "OpusEncoder", "has_recovery", "packet_samples"]
+__all__ = [
+    "OpusDecoder",
+    "OpusEncoder",
+    "decode_exact",
+    "decode_jpeg",
+    "encode_exact",
+    "encode_jpeg",
+    "has_recovery",
+    "packet_samples",
+    "png",
+]
 
 FRAME_LENGTHS_MS = (2.5, 5, 10, 20, 40, 60)
 """What one Opus packet may hold as one frame (RFC 6716 section 2.1.4)."""

@@ -36,6 +36,10 @@ class AudioError(MeshchatError):
     """A sound device or file cannot be opened, read or written."""
 
 
+class ScreenError(MeshchatError):
+    """A screen or a picture cannot be looked at."""
+
+
 class NetworkError(MeshchatError):
     """An address, port or interface cannot be used."""
 

@@ -24,6 +24,9 @@ Seconds: TypeAlias = float
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Sound: float32, one channel, shape (n,), nominal range -1..1."""
 
+Pixels: TypeAlias = npt.NDArray[np.uint32]
+"""A picture: shape (height, width), each pixel 0xXXRRGGBB; the highest byte means nothing."""
+
 SAMPLE_RATE = 48_000
 """Samples per second everywhere inside; Opus over RTP always counts at this rate (RFC 7587 section 4.1)."""
 

@@ -1,0 +1,164 @@
+"""Which parts of a screen changed: two pictures compared exactly, cell by cell, and the rectangles worth sending.
+
+A picture is an array of 32-bit pixels, shape (height, width), as screens keep them: blue, green, red and a byte that is
+not used. A set of cells is one whole number, a bit for each cell, row by row: sets are then merged, subtracted and
+remembered for each watcher with the operators that Python has for them.
+
+Comparison is exact because a hash of each cell takes five times as long, and a threshold would leave traces of old
+letters on the other side's screen for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from meshchat.units import Pixels
+
+Mask: TypeAlias = int
+"""A set of cells: bit `row * columns + column`."""
+
+CELL = 64
+"""Side of a cell in pixels: a line of text is one or two high, and a 4K screen has some two thousand."""
+
+STRIP_ROWS = 128
+"""Highest rectangle: a strip this high is compressed, sent and drawn while the next one is compressed."""
+
+TRIM = 8
+"""Rectangles begin and end at multiples of this: the blocks of JPEG, in whose middle an edge would blur."""
+
+WASTE_MAX = 1.25
+"""Two rectangles are sent as one if that is at most so much more area."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """A part of a picture, in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def area(self) -> int:
+        """In pixels."""
+        return self.width * self.height
+
+    def of(self, picture: Pixels) -> Pixels:
+        """That part of a picture, without a copy."""
+        return picture[self.y : self.y + self.height, self.x : self.x + self.width]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs between two pictures."""
+
+    mask: Mask
+    rects: tuple[Rect, ...]
+    """Everything that changed lies in these; what they overlap is sent twice, and the same."""
+
+
+class Grid:
+    """The cells of a picture of one size."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width = width
+        self.height = height
+        self.columns = -(-width // CELL)
+        self.rows = -(-height // CELL)
+        self.all: Mask = (1 << self.columns * self.rows) - 1
+        self._starts = np.arange(0, width, CELL)
+
+    def cells(self, rect: Rect) -> Mask:
+        """Every cell that `rect` touches."""
+        first, last = rect.x // CELL, (rect.x + rect.width - 1) // CELL
+        run = (1 << last - first + 1) - 1 << first
+        rows = range(rect.y // CELL, (rect.y + rect.height - 1) // CELL + 1)
+        mask = 0
+        for row in rows:
+            mask |= run << row * self.columns
+        return mask
+
+    def runs(self, mask: Mask) -> Iterator[tuple[int, int, int]]:
+        """Row, first column and column after the last of every run of neighbours in a row."""
+        for row in range(self.rows):
+            bits = mask >> row * self.columns & (1 << self.columns) - 1
+            column = 0
+            while bits >> column:
+                column += _zeros(bits >> column)
+                end = column + _zeros(~(bits >> column))
+                yield row, column, end
+                column = end
+
+    def rects(self, mask: Mask) -> tuple[Rect, ...]:
+        """Whole cells as few rectangles, none higher than a strip."""
+        return merged([self._rect(row, first, end) for row, first, end in self.runs(mask)], waste_max=1.0)
+
+    def changes(self, old: Pixels, new: Pixels) -> Changes:
+        """What differs; both pictures have this grid's size."""
+        mask, rects = 0, []
+        for row in range(self.rows):
+            band = slice(row * CELL, (row + 1) * CELL)
+            if np.array_equal(old[band], new[band]):
+                continue
+            differs = old[band] != new[band]
+            columns = differs.any(axis=0)
+            cells = np.flatnonzero(np.logical_or.reduceat(columns, self._starts))
+            bits = sum(1 << cell for cell in cells.tolist())
+            mask |= bits << row * self.columns
+            for _, first, end in self.runs(bits):
+                rects.append(self._trimmed(differs, columns, row, first, end))
+        return Changes(mask, merged(rects))
+
+    def _rect(self, row: int, first: int, end: int) -> Rect:
+        x, y = first * CELL, row * CELL
+        return Rect(x, y, min(end * CELL, self.width) - x, min(y + CELL, self.height) - y)
+
+    def _trimmed(
+        self, differs: npt.NDArray[np.bool_], columns: npt.NDArray[np.bool_], row: int, first: int, end: int
+    ) -> Rect:
+        """The least rectangle in a run of cells of one band that holds all that differs."""
+        across = np.flatnonzero(columns[first * CELL : end * CELL]) + first * CELL
+        left = int(across[0]) // TRIM * TRIM
+        right = min(-(-(int(across[-1]) + 1) // TRIM) * TRIM, self.width)
+        down = np.flatnonzero(differs[:, left:right].any(axis=1))
+        top = int(down[0]) // TRIM * TRIM
+        bottom = min(-(-(int(down[-1]) + 1) // TRIM) * TRIM, differs.shape[0])
+        return Rect(left, row * CELL + top, right - left, bottom - top)
+
+
+def merged(rects: list[Rect], waste_max: float = WASTE_MAX) -> tuple[Rect, ...]:
+    """Rectangles of neighbouring bands put together where that wastes little; they come in order from the top."""
+    done: list[Rect] = []
+    for rect in rects:
+        for place in reversed(range(len(done))):
+            above = done[place]
+            if above.y + above.height == rect.y and _is_worth(above, rect, waste_max):
+                done[place] = _union(above, rect)
+                break
+        else:
+            done.append(rect)
+    return tuple(done)
+
+
+def _is_worth(one: Rect, other: Rect, waste_max: float) -> bool:
+    both = _union(one, other)
+    if both.height > STRIP_ROWS or both.area > waste_max * (one.area + other.area):
+        return False
+    return both.width == max(one.width, other.width)
+
+
+def _union(one: Rect, other: Rect) -> Rect:
+    x, y = min(one.x, other.x), min(one.y, other.y)
+    right, bottom = max(one.x + one.width, other.x + other.width), max(one.y + one.height, other.y + other.height)
+    return Rect(x, y, right - x, bottom - y)
+
+
+def _zeros(bits: int) -> int:
+    """How many low bits are 0; `bits` is not 0."""
+    return (bits & -bits).bit_length() - 1
