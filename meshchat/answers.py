@@ -114,6 +114,7 @@ class Answers:
                 addresses=member.addresses,
                 moderator=member.moderator,
                 muted_by=member.muted_by,
+                sharing=member.sharing,
             )
         quality = self._call.quality(member.peer)
         voice = quality.voice if quality else None
@@ -138,6 +139,7 @@ class Answers:
             reachable=member.reachable,
             moderator=member.moderator,
             muted_by=member.muted_by,
+            sharing=member.sharing,
         )
 
     def _counters(self) -> dict[str, int]:

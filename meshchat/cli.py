@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from meshchat import __version__, config, control, typed
+from meshchat import __version__, config, control, share_options, typed
 from meshchat.errors import MeshchatError, UsageError
 from meshchat.locks import invite, qr
 from meshchat.remote.show import answer_text, event_text, line_text
@@ -32,7 +32,8 @@ INTERRUPTED = 130
 
 ABOUT_A_MEMBER: dict[str, Callable[[str], control.Command]] = {
     "kick": control.Kick, "ban": control.Ban, "pardon": control.Pardon, "appoint": control.Appoint,
-    "dismiss": control.Dismiss, "mute": control.Mute, "unmute": control.Unmute,
+    "dismiss": control.Dismiss, "mute": control.Mute, "unmute": control.Unmute, "watch": control.Watch,
+    "unwatch": control.Unwatch,
 }  # fmt: skip
 """What is said of somebody; `mute` and `unmute` also of oneself."""
 
@@ -46,8 +47,8 @@ HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "
 
 WORDS = (
     "rooms", "create", "join", "invite", "leave", "members", "alias", "mute", "unmute", "deafen", "undeafen", "volume",
-    "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "rule", "status", "events", "stop",
-    "demo",
+    "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "rule", "share", "watch", "unwatch",
+    "screens", "status", "events", "stop", "demo",
 )  # fmt: skip
 
 ABOUT = {
@@ -62,6 +63,9 @@ ABOUT = {
     "pardon": "let somebody in again who was sent out", "appoint": "make a member a moderator",
     "dismiss": "make a moderator a member again", "lock": "let in only those with the invite link, a new one",
     "unlock": "let everybody in", "rule": "set what holds in the room",
+    "share": "share a screen with the room, or share it no more",
+    "watch": "have a member's screen sent here, and show where to look at it",
+    "unwatch": "have it sent no more", "screens": "list who shares a screen, and how it arrives",
     "volume": "play one member louder or softer (1 is as sent)", "status": "tell how everything stands",
     "events": "tell what happens until Ctrl+C", "stop": "leave the room and end the daemon",
     "demo": "let a few peers talk on this machine and prove that they hear each other",
@@ -129,6 +133,11 @@ async def _ask(profile: Path, words: argparse.Namespace) -> None:
     """Have one command done and print its answer."""
     command = _command(words)
     async with await control.ControlClient.connect(profile) as daemon:
+        if words.word == "watch" and words.snapshot:
+            from meshchat import looking
+
+            await looking.snapshot(daemon, words.member, words.snapshot)
+            return
         answer = await daemon.call(command)
     text = _json(answer) if words.json else answer_text(answer)
     if text:
@@ -211,14 +220,14 @@ def _command(words: argparse.Namespace) -> control.Command:
     plain: dict[str, Callable[[], control.Command]] = {
         "rooms": control.Rooms, "invite": control.Invite, "leave": control.Leave, "members": control.Members,
         "deafen": control.Deafen, "undeafen": control.Undeafen, "lock": control.Lock, "unlock": control.Unlock,
-        "status": control.GetStatus, "chat": control.Chat, "stop": control.Stop,
+        "status": control.GetStatus, "chat": control.Chat, "screens": control.Screens, "stop": control.Stop,
     }  # fmt: skip
     if words.word in ("create", "join"):
         return _entering(words)
-    if words.word == "say":
-        return control.Say(_text(words.text))
-    if words.word == "volume":
-        return control.Volume(words.member, words.gain)
+    if words.word == "share":
+        return share_options.command(words)
+    if words.word in ("say", "volume"):
+        return control.Say(_text(words.text)) if words.word == "say" else control.Volume(words.member, words.gain)
     if words.word == "rule":
         return control.Rule(words.value == "yes")
     if words.word in ABOUT_A_MEMBER:
@@ -341,6 +350,7 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
     if word == "create":
         parser.add_argument("--locked", action="store_true", help="only those with the invite link can come in")
         parser.add_argument("--shown-as", metavar="NAME", help="what strangers see of a locked room; else no name")
+    share_options.add(parser, word)
     if word == "say":
         parser.add_argument("text", metavar="TEXT", nargs="+", help="what to write; - for standard input")
     if word == "chat":

@@ -109,6 +109,9 @@ class Config:
     mdns: bool = _knob(
         True, YesNo(spoken=False), "--no-mdns", "find peers and be found by mDNS",
         price="off: only peers that are named, or that name this one, are met")  # fmt: skip
+    share: str = _knob(
+        "", Text(), "--share", "the screen to share from the start: screen, test-pattern or a picture's path",
+        price="empty: share none until told to; everybody in the room can watch it", metavar="SOURCE")  # fmt: skip
     log_messages: bool = _knob(
         False, YesNo(spoken=True), "-l --log-messages", "log each control message between peers, one line each",
         price="a line for each message, aliases and room names in it")  # fmt: skip

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import signal
@@ -31,8 +30,10 @@ from meshchat.moderation import Moderation
 from meshchat.peers import effects
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.room import open_room
+from meshchat.screens import Screens
 from meshchat.units import PeerId, Seconds, short
-from meshchat.urgency import put_daemon_next
+from meshchat.urgency import make_way_for_sound
+from meshchat.wire import is_screen
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +45,6 @@ LIFE_S: Seconds = 0.25
 
 WATCH_S: Seconds = 3.0
 """Between two looks at the network interfaces: a dock or a tunnel is followed within this."""
-
-SWITCH_S: Seconds = 0.001
-"""How long one thread may keep the interpreter while another waits: a handshake must not hold a frame for the 5 ms
-that Python would let it."""
 
 
 _SEEN_FROM_OUTSIDE = (
@@ -72,6 +69,7 @@ class Daemon:
         self.answers = Answers(config, self.mesh, self.call, self._started_at)
         self.entrance = Entrance(self.mesh, self.answers, self._identity.private_key, self._started_at)
         self.moderation = Moderation(self.mesh, self.call, self.answers, self._notice)
+        self.screens = Screens(self.mesh, self.answers, self._notice)
         self.control = control.ControlServer(config.profile, self._handle, self._snapshot)
         self.chronicle = Chronicle(self.mesh, self.control.publish)
         self.discovery: Discovery | None = None
@@ -125,6 +123,8 @@ class Daemon:
             self._announce()
         for address in config.peers:
             self.mesh.add_seed(address)
+        closing.push_async_callback(self.screens.close)
+        await self.screens.open(config.share)
         await self._start_discovery()
         for each in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):  # Windows delivers SIGINT as KeyboardInterrupt
@@ -159,10 +159,11 @@ class Daemon:
     # What the parts tell
 
     def _on_media(self, data: bytes, _route: object, now: Seconds) -> None:
-        self.call.incoming.datagram(data, now)
+        (self.screens if is_screen(data) else self.call.incoming).datagram(data, now)
 
     def _on_report(self, peer: PeerId, data: bytes) -> None:
-        self.call.report_came(peer, data, self._loop.time())
+        if not self.screens.report_came(peer, data, self._loop.time()):
+            self.call.report_came(peer, data, self._loop.time())
 
     def _on_discovery(self, event: PeerFound | PeerForgotten) -> None:
         match event:
@@ -176,6 +177,7 @@ class Daemon:
     def _on_event(self, event: effects.Event) -> None:
         """Something happened in the control plane: the call follows, then the clients hear of it."""
         self.chronicle.on_event(event)
+        self.screens.on_event(event)
         match event:
             case effects.SendKeyChanged(ssrc, key_id, base_key):
                 self.call.send_key(ssrc, key_id, base_key)
@@ -303,7 +305,7 @@ class Daemon:
                 return await self.chronicle.say(text)
             case control.Chat():
                 return self.chronicle.told()
-        answer = await self.entrance.handle(command)
+        answer = await self.entrance.handle(command) or await self.screens.act(command)
         if answer is None:
             self._obey(command)
         return answer or control.Done()
@@ -353,21 +355,10 @@ class Daemon:
 
 def run(config: Config) -> int:
     """Works in the foreground until SIGINT, SIGTERM or `meshchat stop`; the exit status."""
-    _make_way_for_sound()
+    make_way_for_sound()
     with ProfileLock(config.profile):
         asyncio.run(_run(config))
     return 0
-
-
-def _make_way_for_sound() -> None:
-    """Asks the system to run us before programs that can wait, and our own threads to make way for each other sooner.
-
-    What was imported by now is here to stay, so the garbage collector need not walk through it: that takes some 80 ms,
-    in which no thread of ours runs.
-    """
-    sys.setswitchinterval(SWITCH_S)
-    gc.freeze()
-    put_daemon_next()
 
 
 async def _run(config: Config) -> None:

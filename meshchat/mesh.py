@@ -75,7 +75,7 @@ class Mesh:
         self.node = Node(identity.peer_id, alias, random.Random(), os.urandom, DeviceNotary(identity))
         self.port = Port(on_media, self._datagram)
         self.endpoint = Endpoint(identity, self.port, self)
-        self.media_routes: tuple[Route, ...] = ()
+        self.media_routes: dict[PeerId, Route] = {}
         """The ways to every member; replaced as a whole, so that any thread may read it."""
         self._private_key = identity.private_key
         self._links: dict[PeerId, list[Connection]] = {}
@@ -172,7 +172,7 @@ class Mesh:
     def send_media(self, datagram: bytes) -> int:
         """Sends one sealed packet to every member, from any thread; returns to how many."""
         routes = self.media_routes
-        for route in routes:
+        for route in routes.values():
             self.port.send(datagram, route)
         return len(routes)
 
@@ -371,8 +371,8 @@ class Mesh:
 
     def _refresh_routes(self) -> None:
         members = self.node.room.linked() if self.node.room else []
-        routes = [self._links[link.peer][0].route for link in members if link.peer in self._links]
-        self.media_routes = tuple(route for route in routes if route is not None)
+        routes = {link.peer: self._links[link.peer][0].route for link in members if link.peer in self._links}
+        self.media_routes = {peer: route for peer, route in routes.items() if route is not None}
 
     def _tell_time_of_day(self) -> None:
         self.node.set_time_of_day(time.time_ns() // 1_000_000, self._now())

@@ -70,7 +70,6 @@ REPLAY_WINDOW = 1024
 _CIPHER_SUITE = 0x0004
 _KEY_BYTES = 16
 _SALT_BYTES = 12
-_WINDOW_MASK = (1 << REPLAY_WINDOW) - 1
 _SHORT_MAX = 7  # the largest number that fits in the configuration byte itself
 
 
@@ -95,6 +94,14 @@ def _fits(base_key: bytes) -> bool:
 def _minimal(number: int) -> bytes:
     """A number above 7 in as few bytes as hold it, big-endian."""
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def screen_key(base_key: bytes) -> bytes:
+    """The base key of a member's screen, which comes of the one it hands out for its sound.
+
+    The two streams count their frames apart, and so must not share a key: a nonce must never come twice.
+    """
+    return HKDF(SHA256(), BASE_KEY_BYTES, None, b"meshchat screen").derive(base_key)
 
 
 def encode_header(key_id: int, counter: int) -> bytes:
@@ -165,10 +172,13 @@ class SendKey:
 class ReceiveKey:
     """Another member's key: opens each of its frames once."""
 
-    __slots__ = ("_cipher", "_newest", "_salt", "_seen", "base_key", "key_id", "replayed")
+    __slots__ = ("_cipher", "_newest", "_salt", "_seen", "_window", "base_key", "key_id", "replayed")
 
-    def __init__(self, key_id: int, base_key: bytes) -> None:
-        """Raises `WireError` for an id or a length that no key has: both come from the peer."""
+    def __init__(self, key_id: int, base_key: bytes, window: int = REPLAY_WINDOW) -> None:
+        """`window` is how many counters behind the newest may still arrive.
+
+        Raises `WireError` for an id or a length that no key has: both come from the peer.
+        """
         if not 0 <= key_id <= KEY_ID_MAX or not _fits(base_key):
             raise WireError(f"SFrame key id {key_id} with a base key of {len(base_key)} bytes")
         self.key_id = key_id
@@ -176,6 +186,7 @@ class ReceiveKey:
         self.replayed = 0
         """Frames refused because their counter was opened before, or lies behind the window."""
         self._cipher, self._salt = _derive(key_id, base_key)
+        self._window = window
         self._newest = -1
         self._seen = 0  # bit n: the counter `newest - n` was opened
 
@@ -185,7 +196,7 @@ class ReceiveKey:
         if key_id != self.key_id:
             raise WireError(f"SFrame is sealed with key {key_id}, not {self.key_id}")
         behind = self._newest - counter
-        if behind >= 0 and (behind >= REPLAY_WINDOW or self._seen >> behind & 1):
+        if behind >= 0 and (behind >= self._window or self._seen >> behind & 1):
             self.replayed += 1
             raise WireError(f"SFrame {counter} came again or {behind} frames late")
         nonce = (self._salt ^ counter).to_bytes(_SALT_BYTES, "big")
@@ -202,7 +213,7 @@ class ReceiveKey:
             self._seen |= 1 << behind
             return
         # A jump beyond the window forgets all of it; shifting by the jump itself could take 2^64 bits.
-        self._seen = (self._seen << -behind & _WINDOW_MASK) | 1 if -behind < REPLAY_WINDOW else 1
+        self._seen = (self._seen << -behind & (1 << self._window) - 1) | 1 if -behind < self._window else 1
         self._newest = counter
 
 

@@ -61,6 +61,9 @@ SEALED_BYTES_MAX = DATAGRAM_BYTES_MAX - HEADER_BYTES
 PAYLOAD_TYPE_OPUS = 111
 """RTP payload type of sound, from the dynamic range 96..127 (RFC 3551 section 6)."""
 
+PAYLOAD_TYPE_SCREEN = 112
+"""RTP payload type of a part of a shared screen, likewise."""
+
 LEVEL_EXTENSION_ID = 1
 """Local identifier of the audio level; there is no SDP to negotiate another (RFC 8285 section 4.2 allows 1..14)."""
 
@@ -178,6 +181,16 @@ def media_header(
     second = payload_type | 0x80 if marker else payload_type
     loudness = level | 0x80 if voice else level
     return _RTP.pack(_RTP_FIRST_BYTE, second, sequence, timestamp, ssrc, _EXTENSION_HEADER, _LEVEL_ELEMENT, loudness, 0)
+
+
+def is_screen(datagram: bytes) -> bool:
+    """Whether a media datagram says that it is part of a screen; whether that is true, its key shows."""
+    return len(datagram) > 1 and datagram[1] & 0x7F == PAYLOAD_TYPE_SCREEN
+
+
+def screen_ssrc(ssrc: int) -> int:
+    """The stream of the screen of whoever sends sound as `ssrc`: the next number, so that it need not be told."""
+    return (ssrc + 1) & 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)

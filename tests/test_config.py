@@ -37,6 +37,7 @@ SETTINGS: list[tuple[str, list[str], str, str, object]] = [
     ("complexity", ["--complexity", "0"], "0", "0", 0),
     ("dtx", ["--no-dtx"], "no", "false", False),
     ("mdns", ["--no-mdns"], "off", "false", False),
+    ("share", ["--share", "test-pattern"], "test-pattern", '"test-pattern"', "test-pattern"),
     ("log_messages", ["-l"], "1", "true", True),
     ("verbosity", ["-vv"], "2", "2", 2),
     ("plain", ["--plain"], "yes", "true", True),

@@ -44,6 +44,8 @@ class Circle:
     """The time of what is being handled."""
     muted: bool = False
     deafened: bool = False
+    sharing: bool = False
+    """Whether we share a screen."""
     moderator: bool = False
     """Whether we moderate the room that we are in."""
     book: str = ""

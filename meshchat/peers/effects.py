@@ -184,6 +184,14 @@ class Flooded:
     peer: PeerId
 
 
+@dataclass(frozen=True, slots=True)
+class WatchAsked:
+    """A member watches our screen, or watches it no more."""
+
+    peer: PeerId
+    on: bool
+
+
 Event: TypeAlias = (
     RoomEntered
     | RoomLeft
@@ -201,5 +209,6 @@ Event: TypeAlias = (
     | DoorShut
     | LineAdded
     | Flooded
+    | WatchAsked
 )
 Effect: TypeAlias = Send | Dial | Punch | Drop | Event

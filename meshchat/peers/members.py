@@ -31,6 +31,8 @@ class Member:
     """The moderator that muted it."""
     silenced: bool = False
     """Whether it is not played here because of that."""
+    sharing: bool = False
+    """Whether it shares a screen."""
 
 
 def members(circle: Circle, room: Room) -> Iterator[Member]:
@@ -39,7 +41,7 @@ def members(circle: Circle, room: Room) -> Iterator[Member]:
     leader = claim.leader if claim else None
     silence = (circle.muted, circle.deafened)
     us = Member(circle.me, room.own_alias, True, leader == circle.me, *silence, None, circle.addresses)
-    yield _by_law(us, room)
+    yield _by_law(replace(us, sharing=circle.sharing), room)
     for peer in room.members():
         yield _by_law(_member(circle, room, peer, leader == peer), room)
 
@@ -64,4 +66,5 @@ def _member(circle: Circle, room: Room, peer: PeerId, coordinator: bool) -> Memb
         return Member(peer, alias, False, coordinator, False, False, None, addresses, reachable=False)
     heard = room.watch.state(peer) is not State.UNREACHABLE
     silence = (link.presence.muted, link.presence.deafened)
-    return Member(peer, alias, False, coordinator, *silence, link.rtt_ms, (str(link.address),), heard)
+    addresses, sharing = (str(link.address),), link.presence.sharing
+    return Member(peer, alias, False, coordinator, *silence, link.rtt_ms, addresses, heard, sharing=sharing)

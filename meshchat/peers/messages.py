@@ -118,6 +118,8 @@ class Presence(Struct, frozen=True, forbid_unknown_fields=True):
     deafened: bool = False
     standing: Count = 0
     """How fit to coordinate it says it is, 0 best."""
+    sharing: bool = False
+    """Whether it shares a screen."""
 
 
 class Hello(Struct, frozen=True, tag_field="type", tag="hello", forbid_unknown_fields=True):
@@ -272,9 +274,15 @@ class Proven(Struct, frozen=True, tag_field="type", tag="proven", forbid_unknown
     """One for each secret that opened the room, newest first."""
 
 
+class Watch(Struct, frozen=True, tag_field="type", tag="watch", forbid_unknown_fields=True):
+    """The sender watches the receiver's screen, or watches it no more; it holds until it is taken back."""
+
+    on: bool
+
+
 Message: TypeAlias = (
     Hello | Moved | Beat | Roster | Want | Handover | Ask | Tell | Sightings | Key | Neighbours | Knock | Proven
-    | Orders | OrdersWanted | Secret | SecretWanted | AtTheDoor | Lines | Lack
+    | Orders | OrdersWanted | Secret | SecretWanted | AtTheDoor | Lines | Lack | Watch
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

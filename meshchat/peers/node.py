@@ -108,10 +108,7 @@ class Node:
         self, room: RoomId, name: str, now: Seconds, secret: bytes | None = None, found: Statement | None = None
     ) -> None:
         """Goes into a room, out of the one that we are in; into a locked one with its `secret`, into one of our own
-        with the statement that makes it.
-
-        Raises `Refused` if we are there already.
-        """
+        with the statement that makes it. Raises `Refused` if we are there already."""
         if self.room and self.room.id == room:
             raise Refused(f"room already joined: {name}")
         if self.room:
@@ -124,9 +121,7 @@ class Node:
 
     def ring(self, room: RoomId, key: bytes, now: Seconds) -> None:
         """Asks to be let into a locked room by the key that its passphrase makes; ends in `DoorOpened` or `DoorShut`.
-
-        Raises `Refused` while we ask at another one.
-        """
+        Raises `Refused` while we ask at another one."""
         self._circle.now = now
         self._visits.begin(room, key)
 
@@ -144,9 +139,7 @@ class Node:
         self, key: Ed25519PrivateKey, kind: Kind, now: Seconds, subject: str = "", value: str = "", undo: bool = False
     ) -> None:
         """Gives an order in the room that we are in, signed with our own key (`locks/statements.py` lists the kinds).
-
-        Raises `Refused` if we are in none, have no right to it, or it would change nothing.
-        """
+        Raises `Refused` if we are in none, have no right to it, or it would change nothing."""
         if self.room is None:
             raise Refused("not in a room")
         self._circle.now = now
@@ -188,6 +181,15 @@ class Node:
         if (muted, deafened) != (self.muted, self.deafened):
             self._circle.muted, self._circle.deafened = muted, deafened
             self._changed_self()
+
+    def set_sharing(self, sharing: bool) -> None:
+        """Tells the room whether we share a screen."""
+        self._circle.sharing = sharing
+        self._changed_self()
+
+    def tell(self, peer: PeerId, message: Message) -> None:
+        """Says to a member what this control plane has no part in."""
+        self._circle.send(peer, message)
 
     def link_up(self, peer: PeerId, address: Address, seed: Address | None, now: Seconds) -> None:
         """A link to a peer that proved its id came up; `seed` is the `--peer` address that it answers."""

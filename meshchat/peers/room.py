@@ -43,6 +43,7 @@ from meshchat.peers.messages import (
     Sightings,
     Tell,
     Want,
+    Watch,
 )
 from meshchat.peers.orders import OrdersWanted, Secret, SecretWanted
 from meshchat.peers.roster import is_form_of
@@ -123,7 +124,8 @@ class Room:
     def presence(self) -> Presence:
         """What we say of ourselves."""
         circle = self._circle
-        return Presence(self.id, self.name, circle.alias, circle.muted, circle.deafened, circle.standing)
+        silence = (circle.muted, circle.deafened)
+        return Presence(self.id, self.name, circle.alias, *silence, circle.standing, circle.sharing)
 
     def linked(self) -> list[Link]:
         """The links of everybody here but us."""
@@ -241,8 +243,8 @@ class Room:
                 self.chair.handover_came(link, message)
             case Sightings():
                 self.sightings_came(link, message)
-            case Key():
-                self.key_came(link, message)
+            case Key() | Watch():
+                self.media_came(link, message)
             case OrdersWanted() | SecretWanted() | Secret():
                 self.discipline.heard(link, message)
         self.door.overhear(link, message)
@@ -284,10 +286,12 @@ class Room:
                 self.lived(peer, self.watch.vouch(peer, self._circle.now - seen.ago_ms / 1000, link.peer))
                 self.chair.list_unlinked(seen.entry)
 
-    def key_came(self, link: Link, key: Key) -> None:
-        """A member told what it seals with."""
-        if key.room == self.id:
-            self._circle.wishes.append(out.KeyReceived(link.peer, key.ssrc, key.key_id, key.base_key))
+    def media_came(self, link: Link, told: Key | Watch) -> None:
+        """A member told what it seals with, or whether it watches our screen."""
+        if isinstance(told, Watch):
+            self._circle.wishes.append(out.WatchAsked(link.peer, told.on))
+        elif told.room == self.id:
+            self._circle.wishes.append(out.KeyReceived(link.peer, told.ssrc, told.key_id, told.base_key))
 
     def tell_neighbours(self, link: Link, about: Sequence[Link]) -> None:
         """Tells a peer where some members are."""

@@ -159,6 +159,42 @@ class Chat(_Request, frozen=True):
     """What was written since we came, and who came and went? Answer: `ChatHistory`. Refused: `not in a room`."""
 
 
+class ShareStart(_Request, frozen=True, tag="share_start"):
+    """Share a screen with the room. Refused: `a screen is shared already`, `not in a room`."""
+
+    source: Annotated[str, Meta(min_length=1, max_length=1024)] = "screen"
+    """`screen`, `test-pattern` with `:` and a kind, or the path of a picture or a folder of pictures."""
+    monitor: Annotated[int, Meta(ge=0, le=64)] = 0
+    """Which monitor, counted from 1; 0 for all of them."""
+    region: tuple[int, int, int, int] | None = None
+    """A part: x, y, width, height in pixels; null for the whole."""
+    fps: Annotated[int, Meta(ge=1, le=60)] = 30
+    quality: Annotated[int, Meta(ge=10, le=95)] = 75
+    """JPEG quality of what moves; what rests is exact."""
+    max_mbit: Annotated[float, Meta(ge=0.5, le=1000)] = 150.0
+    """Most Mbit/s to each watcher."""
+
+
+class ShareStop(_Request, frozen=True, tag="share_stop"):
+    """Share it no more. Refused: `no screen is shared`."""
+
+
+class Watch(_Request, frozen=True):
+    """Have a member's screen sent here. Answer: `Watching`. Refused: `not in a room`, `shares no screen`."""
+
+    member: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Unwatch(_Request, frozen=True):
+    """Have it sent no more."""
+
+    member: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Screens(_Request, frozen=True):
+    """Who shares a screen, and how does it arrive? Answer: `ScreenList`. Refused: `not in a room`."""
+
+
 class GetStatus(_Request, frozen=True, tag="status"):
     """How does everything stand? Answer: `Status`."""
 
@@ -173,6 +209,6 @@ class Stop(_Request, frozen=True):
 
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
-    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Lock | Unlock | Rule | Say | Chat | GetStatus | Subscribe
-    | Stop
+    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Lock | Unlock | Rule | Say | Chat | ShareStart | ShareStop
+    | Watch | Unwatch | Screens | GetStatus | Subscribe | Stop
 )  # fmt: skip

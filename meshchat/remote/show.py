@@ -40,7 +40,10 @@ from meshchat.remote.state import (
     RoomStatus,
     RoomSummary,
     Said,
+    ScreenList,
+    ShareStatus,
     Status,
+    Watching,
 )
 from meshchat.units import safe_lines, safe_text, short
 
@@ -61,16 +64,14 @@ def answer_text(answer: Answer) -> str:
     match answer:
         case Done() | Said():
             return ""
-        case Invited(link):
+        case Invited(link) | Watching(page=link):
             return _clean(link, LINK_CHARACTERS_MAX)
-        case RoomList(rooms):
-            return _rooms(rooms)
-        case MemberList(members):
-            return _members(members)
+        case RoomList() | MemberList():
+            return _rooms(answer.rooms) if isinstance(answer, RoomList) else _members(answer.members)
         case ChatHistory(lines):
             return "\n".join(map(line_text, lines))
-        case Status():
-            return _status(answer)
+        case ScreenList() | Status():
+            return _screens(answer) if isinstance(answer, ScreenList) else _status(answer)
 
 
 def event_text(event: Event) -> str:
@@ -191,6 +192,33 @@ def _members(members: Sequence[MemberStatus]) -> str:
     return table(lines, frozenset(range(3, len(heads))))
 
 
+def _screens(told: ScreenList) -> str:
+    heads = ("SCREEN", "ID", "WATCHED", "SIZE", "FPS", "Mbit/s", "ASKED AGAIN", "GIVEN UP", "EXACT")
+    lines = [heads] + [
+        (
+            _clean(each.alias), _clean(short(each.id)), _yes(each.watched), f"{each.width}x{each.height}",
+            _number(each.fps), f"{each.mbit:.2f}", str(each.nacks), str(each.given_up), _yes(each.exact),
+        )
+        for each in told.screens
+    ]  # fmt: skip
+    shared = _share(told.sharing) if told.sharing else "you share no screen"
+    return shared + ("\n\n" + table(lines, frozenset(range(4, 8))) if told.screens else "\nnobody else shares one")
+
+
+def _share(share: ShareStatus) -> str:
+    title = _clean(share.title, TEXT_CHARACTERS_MAX)
+    text = f"you share {title}: {share.width}x{share.height}, {share.fps:.1f} fps, {share.mbit:.2f} Mbit/s"
+    lines = [("WATCHER", "Mbit/s MAX", "DELAY ms", "STATE", "MERGED", "RESENT")]
+    lines += [
+        (
+            _clean(short(each.id)), _number(each.mbit_max), _number(each.delay_ms),
+            "behind" if each.behind else "in step", str(each.merged), str(each.resent),
+        )
+        for each in share.watchers
+    ]  # fmt: skip
+    return text + ("\n\n" + table(lines, frozenset({1, 2, 4, 5})) if share.watchers else "\nnobody watches it")
+
+
 def _status(status: Status) -> str:
     room = status.room
     lines = [
@@ -218,7 +246,7 @@ def _marks(member: MemberStatus) -> str:
     by = f"muted by {_clean(short(member.muted_by))}" if member.muted_by else ""
     said = _flags(
         you=member.you, coordinator=member.coordinator, moderator=member.moderator, speaking=member.speaking,
-        muted=member.muted, deafened=member.deafened,
+        muted=member.muted, deafened=member.deafened, sharing=member.sharing,
     )  # fmt: skip
     return ", ".join(filter(None, (said, by, volume)))
 

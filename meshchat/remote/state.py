@@ -49,6 +49,8 @@ class MemberStatus(Struct, frozen=True):
     """Whether it gives orders in this room."""
     muted_by: str | None = None
     """The id of the moderator that muted it; null if none has."""
+    sharing: bool = False
+    """Whether it shares a screen."""
 
 
 class RoomStatus(Struct, frozen=True):
@@ -107,6 +109,81 @@ class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     """What the daemon counts, by name, since it started; the set of names may grow."""
 
 
+class WatcherStatus(Struct, frozen=True):
+    """Somebody who watches the screen that this peer shares."""
+
+    id: str
+    mbit_max: float
+    """What its link is found to take, in Mbit/s."""
+    delay_ms: float | None
+    """From sending a slice of the picture to hearing that it came."""
+    behind: bool
+    """Whether it was slower than the pictures, and waits for the newest state."""
+    merged: int
+    """How often that happened."""
+    resent: int
+    """Datagrams sent again."""
+
+
+class ShareStatus(Struct, frozen=True):
+    """The screen that this peer shares."""
+
+    title: str
+    width: int
+    height: int
+    pictures: int
+    """Pictures so far that changed something."""
+    fps: float
+    """Of the last second."""
+    mbit: float
+    """Made in the last second, in Mbit/s, to be sent to each watcher that keeps up."""
+    watchers: tuple[WatcherStatus, ...] = ()
+
+
+class ScreenStatus(Struct, frozen=True):
+    """A screen that somebody else shares."""
+
+    id: str
+    alias: str
+    watched: bool
+    """Whether it is sent here."""
+    viewers: int = 0
+    """Windows and pages that look at it here."""
+    width: int = 0
+    height: int = 0
+    pictures: int = 0
+    fps: float = 0.0
+    mbit: float = 0.0
+    slices: int = 0
+    nacks: int = 0
+    """Gaps that were asked for."""
+    given_up: int = 0
+    """How often asking did not help, and the newest state was asked for."""
+    exact: bool = False
+    """Whether the picture is, at this moment, as exact as it will be."""
+
+
+class Watching(Struct, frozen=True, tag_field="answer", tag="watching"):
+    """A member's screen is sent here."""
+
+    id: str
+    alias: str
+    page: str
+    """The address of a page that shows it, on this machine, once: `http://127.0.0.1:PORT/?token=...`."""
+    feed: str
+    """The address of the same for a program, as a WebSocket, once: `ws://127.0.0.1:PORT/feed?token=...`."""
+    already: bool
+    """Whether it was watched before."""
+
+
+class ScreenList(Struct, frozen=True, tag_field="answer", tag="screens"):
+    """Who shares a screen."""
+
+    sharing: ShareStatus | None
+    """Null while this peer does not."""
+    screens: tuple[ScreenStatus, ...]
+
+
 class ChatLine(Struct, frozen=True):
     """Something written to the room, or somebody who came or went. All lines sort by `order`, `author`, `id`."""
 
@@ -146,4 +223,4 @@ class ChatHistory(Struct, frozen=True, tag_field="answer", tag="chat"):
     lines: tuple[ChatLine, ...]
 
 
-Answer: TypeAlias = Done | Invited | RoomList | MemberList | Said | ChatHistory | Status
+Answer: TypeAlias = Done | Invited | RoomList | MemberList | Said | ChatHistory | Watching | ScreenList | Status
