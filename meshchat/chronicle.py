@@ -25,6 +25,9 @@ from meshchat.units import PeerId, RoomId, Seconds, safe_lines, safe_text, short
 LINES_MAX = 2 * HELD_MAX
 """Lines kept: all that the control plane keeps, and as many comings and goings. The oldest go first."""
 
+BYTES_MAX = 1 << 20
+"""Most bytes of text kept: all of it in one answer, each byte escaped, is less than a client takes in one line."""
+
 SETTLE_S: Seconds = 1.5
 """So long after we entered, whoever appears was here before us, and a line waits until it can reach somebody."""
 
@@ -39,6 +42,7 @@ class Chronicle:
         self._mesh = mesh
         self._publish = publish
         self._lines: list[ChatLine] = []
+        self._bytes = 0
         self._numbers = itertools.count(1)
         self._room: RoomId | None = None
         self._entered_at: Seconds = 0.0
@@ -51,6 +55,7 @@ class Chronicle:
             case effects.RoomLeft():
                 self._room = None
                 self._lines.clear()
+                self._bytes = 0
             case effects.Flooded(peer):
                 text = f"{short(peer)} writes faster than anybody can read; some of it is left out"
                 self._publish(Notice("warning", text))
@@ -90,7 +95,9 @@ class Chronicle:
 
     def _add(self, line: ChatLine) -> None:
         insort(self._lines, line, key=lambda each: (each.order, each.author, each.id))
-        del self._lines[:-LINES_MAX]
+        self._bytes += len(line.text.encode())
+        while len(self._lines) > LINES_MAX or self._bytes > BYTES_MAX:
+            self._bytes -= len(self._lines.pop(0).text.encode())
         self._publish(ChatAdded(line))
 
     def _note(self, kind: Literal["came", "went"], peer: PeerId, alias: str, reason: str) -> None:

@@ -201,6 +201,7 @@ class Room:
             self.depart(link, reason, goodbye=True)
         else:
             self.lived(peer, self.watch.detach(peer, goodbye=True), reason)
+        self.chat.unlinked(peer, goodbye=True)
         self.chair.strike(peer)
         self._circle.directory.parted(peer)
         self._rotate_at = self._circle.now
