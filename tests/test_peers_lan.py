@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from meshchat.control import Chat, ChatHistory, Say
 from tests.netlab import NETWORK, Host, Lan, lan, why_not
 from tests.peers_lab import Daemon, Lab, lab, until
 
@@ -63,6 +64,13 @@ def coordinator(daemons: Sequence[Daemon], count: int) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def written(daemon: Daemon) -> list[str]:
+    """What that daemon shows of the chat, in order."""
+    told = daemon.ask(Chat())
+    assert isinstance(told, ChatHistory)
+    return [line.text for line in told.lines if line.kind == "said"]
+
+
 def test_two_that_cannot_hear_each_other_are_in_one_room_and_the_status_says_so(net: Lan, peers: Lab) -> None:
     hosts, addresses = laid(net, NAMES[:3])
     daemons = [peers.start(name, *QUIET, prefix=host.prefix) for name, host in zip(NAMES, hosts, strict=False)]
@@ -74,6 +82,8 @@ def test_two_that_cannot_hear_each_other_are_in_one_room_and_the_status_says_so(
     ann, bob, eve = daemons
     until("ann marks bob", lambda: not ann.members()["bob"].reachable)
     until("bob marks ann", lambda: not bob.members()["ann"].reachable)
+    ann.ask(Say("eve, tell bob"))
+    until("bob reads through eve what ann writes", lambda: written(bob) == ["eve, tell bob"], MERGE_S_MAX)
     time.sleep(6)  # longer than it takes to give somebody up
     assert all(member.reachable for member in eve.members().values())
     assert coordinator(daemons, 3)
@@ -92,7 +102,13 @@ def test_both_sides_of_a_split_go_on_and_are_one_room_again_in_3_s_without_mdns(
         host.rules(deaf_to(addresses[3:] if number < 3 else addresses[:3]))
     left, right = daemons[:3], daemons[3:]
     until("each side has a coordinator", lambda: coordinator(left, 3) and coordinator(right, 2), 8)
-    time.sleep(8)  # until all links across are closed, so that they must be made anew
+    for daemon in (daemons[0], daemons[3], daemons[1], daemons[4]):
+        daemon.ask(Say(daemon.name))
+        time.sleep(0.2)
+    time.sleep(7)  # until all links across are closed, so that they must be made anew
+    assert [written(daemon) for daemon in daemons] == [["ann", "bob"]] * 3 + [["kim", "tom"]] * 2
     for host in hosts:
         host.rules(deaf_to(()))
     until("one room", lambda: coordinator(daemons, 5), MERGE_S_MAX)
+    one_chat = ["ann", "kim", "bob", "tom"]
+    until("one chat", lambda: all(written(daemon) == one_chat for daemon in daemons), MERGE_S_MAX)
