@@ -127,12 +127,16 @@ class Screen:
             raise ScreenError(_no_screen(error)) from None
 
     def _open(self) -> None:
-        self.close()
+        # The old connection is let go when the new one stands: a display without programs may end.
+        old, self._grabber = self._grabber, None
         try:
             self._grabber = mss.MSS(with_cursor=True)
             monitors = self._grabber.monitors
         except (mss.ScreenShotError, OSError, ValueError, ImportError) as error:
             raise ScreenError(_no_screen(error)) from None
+        finally:
+            if old is not None:
+                old.close()
         if not 0 <= self._spec.monitor < len(monitors):
             raise ScreenError(f"no monitor {self._spec.monitor}; there are {len(monitors) - 1}, counted from 1")
         monitor = monitors[self._spec.monitor]
