@@ -178,6 +178,30 @@ def test_real_words_that_nobody_asked_for_are_not_taken_from_a_third() -> None:
     assert (bob.chat(), bob.refused, chat_of(made, "bob").dropped) == ([], [], 1)
 
 
+def test_yesterdays_words_are_not_taken_though_they_are_real_and_asked_for() -> None:
+    made = village("ann", "bob", "eve")
+    ann, bob, eve = made.peers.values()
+    assert bob.node.room is not None
+    chat, now = chat_of(made, "bob"), made.clock(bob)
+    yesterday = line(chat.clock.read(now) - 86_400_000, "I agree", eve.id, bob.node.room.id)
+    chat._view(bob.node.links[ann.id]).asked_at = now
+    made.inject("ann", bob.id, Lines((yesterday,)))
+    made.run(1)
+    assert (bob.chat(), bob.refused, chat.dropped) == ([], [], 1)
+
+
+def test_two_tales_of_one_liar_are_read_by_all() -> None:
+    made = village("liar", "bob", "eve")
+    liar, bob, eve = made.peers.values()
+    assert liar.node.room is not None
+    clock = chat_of(made, "liar").clock.stamp(made.clock(liar))
+    for listener, text in ((bob, "I love you, bob"), (eve, "I love you, eve")):
+        made.inject("liar", listener.id, Lines((line(clock, text, liar.id, liar.node.room.id),)))
+    made.run(5)
+    assert bob.chat() == eve.chat()
+    assert len(bob.chat()) == 2
+
+
 def test_a_newcomer_that_asks_for_everything_gets_what_was_said_since_it_came() -> None:
     made = village("ann", "bob")
     ann = made.peers["ann"]
