@@ -74,8 +74,14 @@ def examine(voice: Voiced, name: str, since: Seconds, until: Seconds) -> Kept:
         heard=found,
         hole_ms=longest_hole_ms(sound, clip, found.delay_s - len(clip) / SAMPLE_RATE),
         concealed_ms=float(concealed[-1] - concealed[0]) if len(concealed) else 0.0,
-        concealed_ms_longest=_longest_run(np.diff(concealed).tolist()),
+        concealed_ms_longest=concealed_at_once(voice, since, until),
     )
+
+
+def concealed_at_once(voice: Voiced, since: Seconds, until: Seconds) -> float:
+    """The longest run, in milliseconds, in which the jitter buffer had to make up all of a voice."""
+    first, last = np.searchsorted(voice.column("at"), [since, until])
+    return _longest_run(np.diff(voice.column("concealed_ms")[first:last]).tolist())
 
 
 def _longest_run(steps: list[float]) -> float:
