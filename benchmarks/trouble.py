@@ -11,24 +11,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import math
 import signal
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 
 from benchmarks import lab, report, weather
-from benchmarks.notes import load
+from benchmarks.company import AGREE_S_MAX, Room, Stretch, changes, log_of, longest, made_up
 from benchmarks.report import Figure, Row
-from benchmarks.speech import SPEAKERS, clip_path, concealed_at_once
 from meshchat.control import Status
-from meshchat.errors import MeshchatError, NetworkError
+from meshchat.errors import NetworkError
 from meshchat.units import Seconds
 
 TITLE = "A room in trouble"
@@ -41,72 +37,11 @@ CALM_S: Seconds = 3.0
 WATCH_S: Seconds = 4.0
 """After it, for the sound."""
 
-AGREE_S_MAX: Seconds = 60.0
-
 PAUSES_S = (1.0, 5.0, 60.0)
 SPLIT_S: Seconds = 30.0
 PAIR_S: Seconds = 15.0
 OUTAGE_S: Seconds = 0.7
 OUTAGE_EVERY_S: Seconds = 60.0
-
-
-@dataclass
-class Room:
-    """The peers of a scene, where they live, and what was seen."""
-
-    stage: lab.Stage
-    places: list[lab.Place]
-    peers: list[lab.Peer] = field(default_factory=list)
-    at: dict[str, lab.Place] = field(default_factory=dict)
-    """Where each peer lives, by name."""
-    count: int = 0
-    logs: list[tuple[Path, Seconds, Seconds]] = field(default_factory=list)
-
-    async def enter(self, place: lab.Place, *, talks: bool, log: bool = False, **knobs: object) -> lab.Peer:
-        """One more peer."""
-        self.count += 1
-        name = f"p{self.count}"
-        clip = clip_path(SPEAKERS[self.count % len(SPEAKERS)])
-        sound = {"log": self.stage.folder / f"{name}.npz", "voices_only": True} if log else {}
-        peer = await self.stage.start(name, place, mic=f"loop:{clip}" if talks else "silence", **sound, **knobs)
-        self.peers.append(peer)
-        self.at[name] = place
-        return peer
-
-    async def fill(self, number: int, talkers: int, *, log: bool = False, **knobs: object) -> Seconds:
-        """So many peers in one room; how long it took from the last one's being ready."""
-        for place in self.places[:number]:
-            peer = await self.enter(place, talks=len(self.peers) < talkers, log=log, **knobs)
-            await peer.ready()
-        ready = [(await peer.ready()).at for peer in self.peers]
-        await self.agree()
-        return time.monotonic() - max(ready)
-
-    async def agree(self, peers: list[lab.Peer] | None = None, limit_s: Seconds = AGREE_S_MAX) -> Seconds:
-        """Waits until these (or all) list each other and nobody else and follow one coordinator; how long it took."""
-        wanted, begun = peers or self.peers, time.monotonic()
-        ids = {(await peer.ready()).who for peer in wanted}
-
-        async def all_agree() -> bool:
-            rooms = [status.room for status in await asyncio.gather(*(peer.status() for peer in wanted))]
-            leaders = {room.coordinator if room else None for room in rooms}
-            listed = all(room and {each.id for each in room.members if each.reachable} == ids for room in rooms)
-            return listed and len(leaders) == 1 and None not in leaders
-
-        await lab.poll("all agree", all_agree, limit_s)
-        return time.monotonic() - begun
-
-    async def leader(self) -> lab.Peer:
-        """Who coordinates."""
-        status = await self.peers[0].status()
-        ids = {(await peer.ready()).who: peer for peer in self.peers}
-        if status.room is None or status.room.coordinator not in ids:
-            raise MeshchatError("the room has no coordinator")
-        return ids[status.room.coordinator]
-
-    def heard(self, since: Seconds, until: Seconds, among: list[lab.Peer]) -> None:
-        """What was made up of any voice at these between the two instants counts, once they have ended."""
-        self.logs += [(self.stage.folder / f"{peer.name}.npz", since, until) for peer in among]
 
 
 def main() -> int:
@@ -153,13 +88,13 @@ async def _deaths(room: Room, runs: int, name: str, *, joiner: bool = True) -> l
     await room.fill(TALKERS, TALKERS, log=True)
     replaced: list[Seconds] = []
     entered: list[Seconds] = []
-    calm: list[tuple[Path, Seconds, Seconds]] = []
+    calm: list[Stretch] = []
     for _ in range(runs):
         await asyncio.sleep(CALM_S + WATCH_S)
         victim = await room.leader()
         room.peers.remove(victim)
         killed_at = victim.kill()
-        calm += [(_log(room, peer), killed_at - WATCH_S, killed_at) for peer in room.peers]
+        calm += [(log_of(room, peer), killed_at - WATCH_S, killed_at) for peer in room.peers]
         fresh = await room.enter(room.at[victim.name], talks=True, log=True) if joiner else None
         survivors = [peer for peer in room.peers if peer is not fresh]
         replaced.append(await _replaced(survivors, (await victim.ready()).who, killed_at))
@@ -171,12 +106,12 @@ async def _deaths(room: Room, runs: int, name: str, *, joiner: bool = True) -> l
     await asyncio.sleep(WATCH_S)
     disturbed = room.logs
     await room.stage.end(*room.stage.peers)
-    usual, longest = _made_up(calm), _made_up(disturbed)
+    usual, worst = made_up(calm), made_up(disturbed)
     figures = [
         Figure("replaced, median", statistics.median(replaced), "s", at_most=2.0),
         Figure("worst", max(replaced), "s", at_most=3.0),
         Figure("sound made up at once, undisturbed", usual, "ms"),
-        Figure("after the death", longest, "ms", at_most=max(usual, 20.0)),
+        Figure("after the death", worst, "ms", at_most=max(usual, 20.0)),
     ]
     if entered:
         figures.append(Figure("newcomer meanwhile, ready to in, worst", max(entered), "s", at_most=4.0))
@@ -247,16 +182,10 @@ async def _freeze_once(room: Room, pause_s: Seconds) -> Row:
     return Row(
         f"coordinator frozen for {pause_s:.0f} s",
         (
-            Figure("changes of coordinator, worst", max(_changes(peer, since) for peer in others), at_most=1),
+            Figure("changes of coordinator, worst", max(changes(peer, since) for peer in others), at_most=1),
             Figure("all agree again after", back_s, "s", at_most=2.0),
         ),
     )
-
-
-def _changes(peer: lab.Peer, since: Seconds) -> int:
-    """How often that peer took somebody else for coordinator."""
-    followed = [note for note in peer.notes if note.what == "coordinator" and note.who]
-    return sum(late.who != early.who for early, late in itertools.pairwise(followed) if late.at > since)
 
 
 # The network's failures
@@ -271,31 +200,31 @@ async def _split_and_heal(room: Room, name: str) -> list[Row]:
     await asyncio.sleep(CALM_S + WATCH_S)
     sides = room.peers[:3], room.peers[3:]
     begun = time.monotonic()
-    calm = [(_log(room, peer), begun - WATCH_S, begun) for peer in room.peers]
+    calm = [(log_of(room, peer), begun - WATCH_S, begun) for peer in room.peers]
     for near, far in (sides, sides[::-1]):
         for peer in near:
             weather.cut(room.at[peer.name], *(room.at[each.name] for each in far))
     apart_s = max([await room.agree(side) for side in sides])
     await asyncio.sleep(max(0.0, begun + SPLIT_S - time.monotonic()))
     healed_at = time.monotonic()
-    inside = [(_log(room, peer), begun, healed_at, await _ids(side)) for side in sides for peer in side]
+    inside = [(log_of(room, peer), begun, healed_at, await _ids(side)) for side in sides for peer in side]
     for peer in room.peers:
         weather.join(room.at[peer.name])
     one_s = await room.agree()
     await asyncio.sleep(CALM_S)
-    changes = max(_changes(peer, healed_at) for peer in room.peers)
+    changed = max(changes(peer, healed_at) for peer in room.peers)
     await room.stage.end(*room.stage.peers)
-    made_up = max(_longest(path, since, until, of) for path, since, until, of in inside)
-    usual = _made_up(calm)
+    missed = max(longest(path, since, until, of) for path, since, until, of in inside)
+    usual = made_up(calm)
     return [
         Row(
             f"{name}, {SPLIT_S:.0f} s",
             (
                 Figure("each side agrees after", apart_s, "s"),
                 Figure("sound made up at once, before", usual, "ms"),
-                Figure("within a side, meanwhile", made_up, "ms", at_most=max(usual, 20.0)),
+                Figure("within a side, meanwhile", missed, "ms", at_most=max(usual, 20.0)),
                 Figure("one room again after", one_s, "s", at_most=3.0),
-                Figure("changes of coordinator then, worst", changes, at_most=1),
+                Figure("changes of coordinator then, worst", changed, at_most=1),
             ),
         )
     ]
@@ -346,7 +275,7 @@ async def _pair(_: argparse.Namespace) -> list[Row]:
             Figure("shortest list of members", lists, at_least=TALKERS),
             Figure("of the two, told that the other is not heard", marked, at_least=2),
             Figure("marks elsewhere", sum(_unreachable(each) for each in statuses) - marked, at_most=0),
-            Figure("changes of coordinator", max(_changes(peer, since) for peer in room.peers), at_most=0),
+            Figure("changes of coordinator", max(changes(peer, since) for peer in room.peers), at_most=0),
         )
         return [Row(f"one pair cut off from each other, {PAIR_S:.0f} s", figures)]
 
@@ -378,7 +307,7 @@ async def _wifi(words: argparse.Namespace) -> list[Row]:
                 await asyncio.sleep(step_s - OUTAGE_S)
         lost = sum(note.what == "left" and note.at > since for peer in room.peers for note in peer.notes)
         figures = (
-            Figure("changes of coordinator, worst", max(_changes(peer, since) for peer in room.peers), at_most=0),
+            Figure("changes of coordinator, worst", max(changes(peer, since) for peer in room.peers), at_most=0),
             Figure("members taken for lost", lost, at_most=0),
         )
         return [Row(f"poor Wi-Fi, 10 members, {words.minutes:g} minutes", figures)]
@@ -414,23 +343,6 @@ async def _crowd(words: argparse.Namespace) -> list[Row]:
 def _spent(process: psutil.Process) -> Seconds:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-# Sound
-
-
-def _log(room: Room, peer: lab.Peer) -> Path:
-    return room.stage.folder / f"{peer.name}.npz"
-
-
-def _made_up(stretches: list[tuple[Path, Seconds, Seconds]]) -> float:
-    """The longest stretch of any voice that was made up; peers that were killed wrote nothing."""
-    return max((_longest(path, since, until) for path, since, until in stretches if path.exists()), default=math.nan)
-
-
-def _longest(path: Path, since: Seconds, until: Seconds, of: set[str] | None = None) -> float:
-    voices = {who: voice for who, voice in load(path).voices.items() if of is None or who in of}
-    return max((concealed_at_once(voice, since, until) for voice in voices.values()), default=0.0)
 
 
 SCENES: dict[str, Callable[[argparse.Namespace], Awaitable[list[Row]]]] = {

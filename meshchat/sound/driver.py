@@ -37,7 +37,7 @@ CENSUS_MAX: Seconds = 3.0
 """How long a fresh process may take to list the devices; it takes about 0.2 s."""
 
 CENSUS_CODE = (
-    "import json, sounddevice as s;"
+    "from meshchat.urgency import come_last; come_last(); import json, sounddevice as s;"
     "print(json.dumps([[d['name'], d['max_input_channels'], d['max_output_channels']] for d in s.query_devices()]))"
 )
 
