@@ -46,14 +46,15 @@ HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "
 """Options that mean something only to the daemon that they start."""
 
 WORDS = (
-    "rooms", "create", "join", "invite", "leave", "members", "alias", "mute", "unmute", "deafen", "undeafen", "volume",
-    "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "rule", "share", "watch", "unwatch",
-    "screens", "status", "events", "stop", "demo",
+    "rooms", "create", "join", "invite", "passphrase", "leave", "members", "alias", "mute", "unmute", "deafen",
+    "undeafen", "volume", "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "rule",
+    "share", "watch", "unwatch", "screens", "status", "events", "stop", "demo",
 )  # fmt: skip
 
 ABOUT = {
     "rooms": "list the rooms around", "create": "open a room and enter it", "join": "enter a room",
     "invite": "show the link that lets others into this locked room",
+    "passphrase": "let another passphrase open this locked room, and another link",
     "leave": "go out of the room", "members": "list who is in the room", "alias": "change the name others are shown",
     "mute": "send no sound, or have a member send none", "unmute": "send sound again, or let a member",
     "deafen": "play no sound", "undeafen": "play sound again",
@@ -222,7 +223,7 @@ def _command(words: argparse.Namespace) -> control.Command:
         "deafen": control.Deafen, "undeafen": control.Undeafen, "lock": control.Lock, "unlock": control.Unlock,
         "status": control.GetStatus, "chat": control.Chat, "screens": control.Screens, "stop": control.Stop,
     }  # fmt: skip
-    if words.word in ("create", "join"):
+    if words.word in ("create", "join", "passphrase"):
         return _entering(words)
     if words.word == "share":
         return share_options.command(words)
@@ -236,7 +237,9 @@ def _command(words: argparse.Namespace) -> control.Command:
 
 
 def _entering(words: argparse.Namespace) -> control.Command:
-    """The command that makes or enters a room."""
+    """The command that makes or enters a room, or says what opens it."""
+    if words.word == "passphrase":
+        return control.Passphrase(_passphrase(words, typed.choose))
     if words.word == "create":
         shown = _name(words.shown_as) if words.shown_as else ""
         return control.Create(_name(words.name), words.locked, shown, _passphrase(words, typed.choose))
@@ -251,7 +254,7 @@ def _passphrase(words: argparse.Namespace, asked: Callable[[str], str]) -> str:
         return typed.from_file(words.passphrase_file)
     if words.passphrase_fd is not None:
         return typed.from_descriptor(words.passphrase_fd)
-    return asked(_name(words.name)) if words.passphrase else ""
+    return asked(_name(words.name) if "name" in words else "this room") if words.passphrase else ""
 
 
 def _name(text: str) -> str:
@@ -363,15 +366,18 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
         parser.add_argument("value", choices=["yes", "no"])
     if word == "volume":
         parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
-    if word in ("create", "join"):
-        _add_passphrase(parser)
+    if word in ("create", "join", "passphrase"):
+        _add_passphrase(parser, optional=word != "passphrase")
     config.add_option(parser, "profile")
     parser.add_argument("--json", action="store_true", help="print one JSON object (events, chat --follow: one a line)")
 
 
-def _add_passphrase(parser: argparse.ArgumentParser) -> None:
+def _add_passphrase(parser: argparse.ArgumentParser, *, optional: bool) -> None:
     """Where a passphrase comes from. No option takes the words themselves: everybody could read them."""
     ways = parser.add_mutually_exclusive_group()
-    ways.add_argument("--passphrase", action="store_true", help="a passphrase opens the locked room: ask for it")
+    if optional:
+        ways.add_argument("--passphrase", action="store_true", help="a passphrase opens the locked room: ask for it")
+    else:
+        parser.set_defaults(passphrase=True)
     ways.add_argument("--passphrase-file", metavar="FILE", type=Path, help="it is the first line of this file")
     ways.add_argument("--passphrase-fd", metavar="N", type=int, help="it is the first line of this open descriptor")

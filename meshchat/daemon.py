@@ -225,8 +225,8 @@ class Daemon:
                 self._tell_self()
             case effects.Ordered():
                 self.moderation.ordered(event)
-            case effects.SecretChanged(secret):
-                self.entrance.renew(secret)
+            case effects.SecretChanged(secret, words):
+                self.entrance.renew(secret, words)
             case effects.DoorOpened() | effects.DoorShut():
                 self.entrance.answered(event)
             case effects.CoordinatorChanged(claim):

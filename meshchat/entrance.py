@@ -67,6 +67,9 @@ class Entrance:
                 self.join_by_link(link_text)
             case control.Invite():
                 return control.Invited(self.link())
+            case control.Passphrase(passphrase=words):
+                await self.change_passphrase(words)
+                return control.Invited(self.link())
             case _:
                 return None
         return control.Done()
@@ -129,6 +132,19 @@ class Entrance:
             raise Refused(_why(answer, wanted))
         self._enter(answer.invite, shown, answer.key)
 
+    async def change_passphrase(self, passphrase: str) -> None:
+        """Lets another passphrase open the room that we are in, and a new secret with it, so another link as well.
+
+        Raises `Refused` if we are in none, if it is open, or if we do not moderate it.
+        """
+        room = self._mesh.node.room
+        if room is None or not room.gate.locked:
+            raise Refused("not in a room" if room is None else f"room is open: {room.name}; `meshchat lock` it first")
+        key = await _key(passphrase, room.id)
+        if self._mesh.node.room is not room:
+            raise Refused(f"not in {room.name} any more")
+        self._mesh.order("secret", value=key.hex())
+
     def answered(self, answer: DoorOpened | DoorShut) -> None:
         """The door that we stood at opened, or did not."""
         if self._answer and not self._answer.done():
@@ -150,12 +166,15 @@ class Entrance:
         if room is None:
             return ()
         locked = room.gate.locked
-        return (RoomNotice(room.id, self._shown if locked else room.name, locked, 1 + len(room.members())),)
+        law = room.court.law
+        shown = law.public_name if law else self._shown  # who came by a link may not have seen what it shows
+        return (RoomNotice(room.id, shown if locked else room.name, locked, 1 + len(room.members())),)
 
-    def renew(self, secret: bytes) -> None:
-        """Another secret opens the room that we are in: links made from now on carry it.
+    def renew(self, secret: bytes, key: bytes) -> None:
+        """Another secret opens the room that we are in, with the key of another passphrase, or none if that is empty.
 
-        One who came in while the room was not locked can make a link from now on too.
+        Links made from now on carry it, and newcomers with the passphrase are handed it. One who came in
+        while the room was not locked can make a link from now on too.
         """
         room = self._mesh.node.room
         if room and room.court.law:
@@ -163,6 +182,7 @@ class Entrance:
             nonce = bytes.fromhex(founding.value[: 2 * NONCE_BYTES])
             self._invite = Invite(room.id, room.name, secret, (), founding.author_key, nonce)
             self._shown = room.court.law.public_name
+            self._mesh.keep_door(self._invite, key or None)
 
     def _enter(self, invite: Invite, shown: str, key: bytes | None = None) -> None:
         """Whoever comes back to a room of its own founds it again, lest nobody is there who knows that it did."""
@@ -231,5 +251,6 @@ def _why(shut: DoorShut, room: str) -> str:
         "wrong": f"wrong passphrase for {room}; {later}",
         "wait": f"too many wrong passphrases were tried at {room}: {later}; an invite link opens it at any time",
         "closed": f"no passphrase opens {room} now; join it with its invite link",
+        "barred": f"you were sent out of {room}; a moderator there can pardon you",
         "silent": f"nobody in {room} answered; its members have gone, or cannot be reached from here",
     }[shut.reason]

@@ -36,12 +36,17 @@ def rooms_around(hints: Mapping[PeerId, Iterable[RoomHint]], own: RoomAround | N
         for hint in rooms:
             told[hint.room].append(hint)
     around = [
-        RoomAround(room, said[0].name, said[0].locked, _count(said), False)
+        RoomAround(room, _name(said), said[0].locked, _count(said), False)
         for room, said in told.items()
         if own is None or room != own.room
     ]
     around.sort(key=lambda each: (each.name.casefold(), each.room))
     return tuple(([own] if own else []) + around)[:ROOMS_MAX]
+
+
+def _name(said: list[RoomHint]) -> str:
+    """What the first calls it who names it: one who came by an invite link may not know yet what a room shows."""
+    return next((hint.name for hint in said if hint.name), "")
 
 
 def _count(said: list[RoomHint]) -> int:

@@ -87,6 +87,33 @@ def test_a_guesser_is_told_to_wait_and_a_room_that_hides_its_name_is_joined_by_i
         assert ann.sees("ann")
 
 
+def test_whoever_was_sent_out_cannot_use_the_passphrase_and_another_one_can_be_set(tmp_path: Path) -> None:
+    old, new = written(tmp_path, "old", RIGHT), written(tmp_path, "new", "quite another passphrase")
+    with lab(tmp_path) as peers:
+        ann, bob, carl, eve = (peers.start(name, *QUIET) for name in ("ann", "bob", "carl", "eve"))
+        assert all(peer.ready() for peer in (ann, bob, carl, eve))
+        link = ann.told("create", BOARD, "--passphrase-file", old, "--shown-as", SHOWN).out.strip()
+        until("bob sees the room", lambda: SHOWN in bob.told("rooms").out)
+        assert bob.told("join", SHOWN, "--passphrase-file", old).status == 0
+        assert carl.told("join", link).status == 0
+        until("all are in", lambda: ann.sees("ann", "bob", "carl") and carl.sees("ann", "bob", "carl"))
+        assert carl.told("passphrase", "--passphrase-file", new).status == 1, "carl does not moderate"
+
+        assert ann.told("kick", "bob").status == 0
+        until("bob is out", lambda: ann.sees("ann", "carl") and bob.status().room is None)
+        assert "no passphrase opens" in eve.told("join", SHOWN, "--passphrase-file", old).err
+        set_anew = ann.told("passphrase", "--passphrase-file", new)
+        assert (set_anew.status, set_anew.out.startswith(SCHEME), set_anew.out.strip() != link) == (0, True, True)
+        assert "wrong passphrase" in eve.told("join", SHOWN, "--passphrase-file", old).err
+
+        ann.process.kill()
+        until("carl coordinates", lambda: (room := carl.status().room) and room.coordinator == carl.peer_id, 20)
+        until("the new one opens it", lambda: eve.told("join", SHOWN, "--passphrase-file", new).status == 0, 20)
+        until("eve is in", lambda: carl.sees("carl", "eve"))
+        assert "you were sent out" in bob.told("join", SHOWN, "--passphrase-file", new).err
+        assert carl.sees("carl", "eve")
+
+
 # What a person types
 
 

@@ -181,6 +181,6 @@ def verify(statement: Statement) -> bool:
 
 
 def commitment(room: RoomId, secret: bytes, passphrase: str = "") -> str:
-    """What a `secret` statement carries: by it members know a secret (16 bytes) and a passphrase (normalised; empty
-    for a room without) as those that a moderator set."""
+    """What a `secret` statement carries: by it members know a secret (16 bytes) and the key of a passphrase (its hex
+    digits; empty for a room without) as those that a moderator set."""
     return hashlib.sha256(bind("secret commitment", room, secret, passphrase)).hexdigest()

@@ -53,6 +53,8 @@ class Discipline:
         self._expel = expel
         self._called = called
         self._obeyed = court.law
+        self._words = b""
+        """The key of the passphrase that was told with the secret in force."""
         self._hushed: dict[PeerId, bool] = {}
         """Who was muted while we were here, and whether it has said since that it is mute."""
         self._circle.moderator = self._moderates(court.law)
@@ -60,20 +62,18 @@ class Discipline:
     def order(self, key: Ed25519PrivateKey, kind: Kind, subject: str, value: str, undo: bool) -> None:
         """Gives an order; with a new secret where somebody knows the present one who shall not.
 
+        The order `secret` has as its value the key that another passphrase makes, in hex digits.
         Raises `Refused` where we have no right to it, or it changes nothing.
         """
+        if kind == "secret":
+            self._change_secret(key, bytes.fromhex(value))
+            return
         self._court.spread(self._court.order(key, kind, subject, value, undo), self._members())
         law = self._court.law
         assert law is not None
         self.obey()
         if law.locked and kind in (*REMOVALS, "lock"):
-            secret = Secret(self._room, self._draw(SECRET_BYTES))
-            stated = commitment(self._room, secret.secret)
-            self._court.spread(self._court.order(key, "secret", "", stated, False), self._members())
-            self.obey()
-            self._adopt(secret)
-            for link in self._members():
-                self._circle.send(link.peer, secret)
+            self._change_secret(key, b"")
 
     def orders_came(self, link: Link, message: Orders) -> None:
         """Somebody brings orders. Raises `WireError` for a forged one."""
@@ -157,7 +157,7 @@ class Discipline:
                 self._court.wanted(link)
             case SecretWanted():
                 if self._gate.secret and self.knows_secret:
-                    self._circle.send(link.peer, Secret(self._room, self._gate.secret))
+                    self._circle.send(link.peer, Secret(self._room, self._gate.secret, self._words))
             case Secret():
                 self._secret_came(message)
 
@@ -181,22 +181,39 @@ class Discipline:
     def _secret_came(self, message: Secret) -> None:
         """It counts if a moderator signed that it does."""
         law = self._court.law
-        stated = commitment(self._room, message.secret)
-        if law and law.secret == stated and message.room == self._room and message.secret != self._gate.secret:
+        stated = commitment(self._room, message.secret, message.words.hex())
+        news = (message.secret, message.words) != (self._gate.secret, self._words)
+        if law and law.secret == stated and message.room == self._room and news:
             self._adopt(message)
 
+    def _change_secret(self, key: Ed25519PrivateKey, words: bytes) -> None:
+        """Draws another secret and hands it to everybody here, with the key of the passphrase that goes with it."""
+        secret = Secret(self._room, self._draw(SECRET_BYTES), words)
+        stated = commitment(self._room, secret.secret, words.hex())
+        self._court.spread(self._court.order(key, "secret", "", stated, False), self._members())
+        self.obey()
+        self._adopt(secret)
+        for link in self._members():
+            self._circle.send(link.peer, secret)
+
     def _adopt(self, message: Secret) -> None:
-        self._gate.renew(message.secret)
-        self._gate.opened = True
-        self._circle.wishes.append(out.SecretChanged(message.secret))
+        self._words = message.words
+        if message.secret != self._gate.secret:
+            self._gate.renew(message.secret)
+            self._gate.opened = True
+        self._circle.wishes.append(out.SecretChanged(message.secret, message.words))
+
+    def fits(self, words: bytes) -> bool:
+        """Whether that key of a passphrase goes with the secret in force, as far as a moderator said anything of it."""
+        law, secret = self._court.law, self._gate.secret
+        if law is None or not law.secret:
+            return True
+        return secret is not None and commitment(self._room, secret, words.hex()) == law.secret
 
     @property
     def knows_secret(self) -> bool:
         """Whether what we know opens the room, as far as we know its orders."""
-        law, secret = self._court.law, self._gate.secret
-        if law is None or not law.secret:
-            return True
-        return secret is not None and commitment(self._room, secret) == law.secret
+        return self.fits(self._words)
 
     def _moderates(self, law: Law | None) -> bool:
         return law is not None and self._circle.me in law.ranks

@@ -64,7 +64,9 @@ class Door:
         gate: Gate,
         members: Callable[[], list[Link]],
         draw: Draw,
+        fits: Callable[[bytes], bool],
     ) -> None:
+        """`fits` tells whether a key may be the passphrase's, as far as a moderator has said."""
         self.attempts = Attempts()
         self._circle = circle
         self._room = room
@@ -72,6 +74,7 @@ class Door:
         self._gate = gate
         self._members = members
         self._draw = draw
+        self._fits = fits
         self._invite: Invite | None = None
         self._key: bytes | None = None
         self._leader: PeerId | None = None
@@ -96,7 +99,10 @@ class Door:
 
     def heard(self, link: Link, message: Ring | Confirm) -> None:
         """Somebody is at the door. `WireError` if it talks nonsense."""
-        if message.room != self._room or link.admitted or link.shunned:
+        if message.room != self._room or link.admitted:
+            return
+        if link.shunned:
+            self._circle.send(link.peer, Shut(self._room, "barred"))
             return
         link.rang_at = self._circle.now
         if isinstance(message, Ring):
@@ -115,7 +121,7 @@ class Door:
         if message.room != self._room:
             return
         from_keeper = link.peer == self._keeper()
-        if isinstance(message, Words) and (self._key is None or from_keeper):
+        if isinstance(message, Words) and (self._key is None or from_keeper) and self._fits(message.key):
             self._key = message.key
         if from_keeper:
             self.attempts.follow(message.failures, self._circle.now)

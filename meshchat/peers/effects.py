@@ -145,10 +145,13 @@ class SecretChanged:
 
     secret: bytes = field(repr=False)
     """16 bytes."""
+    words: bytes = field(repr=False)
+    """The key that its passphrase makes from now on; empty where none opens it."""
 
 
-ShutReason: TypeAlias = Literal["wrong", "wait", "closed", "silent"]
-"""The passphrase was wrong; others were, and it is not time for the next try; the room has none; nobody answered."""
+ShutReason: TypeAlias = Literal["wrong", "wait", "closed", "barred", "silent"]
+"""The passphrase was wrong; others were, and it is not time for the next try; the room has none; we were kicked or
+banned; nobody answered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,9 @@ DOOR_ADDRESSES_MAX = 4
 
 Failures: TypeAlias = Annotated[int, Meta(ge=0, le=FAILURES_MAX)]
 
-Reason: TypeAlias = Literal["wrong", "wait", "elsewhere", "closed"]
-"""The passphrase was wrong; it is not yet time for the next try; another member keeps the door; no passphrase opens."""
+Reason: TypeAlias = Literal["wrong", "wait", "elsewhere", "closed", "barred"]
+"""The passphrase was wrong; it is not yet time for the next try; another member keeps the door; no passphrase opens;
+whoever rings was kicked or banned."""
 
 
 class Ring(Struct, frozen=True, tag_field="type", tag="ring", forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from meshchat.locks.bind import SECRET_BYTES
 from meshchat.locks.book import BATCH
+from meshchat.locks.passphrase import KEY_BYTES
 from meshchat.locks.statements import Statement
 
 _Room: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
@@ -34,6 +35,8 @@ class Secret(Struct, frozen=True, tag_field="type", tag="secret", forbid_unknown
 
     room: _Room
     secret: Annotated[bytes, Meta(min_length=SECRET_BYTES, max_length=SECRET_BYTES)]
+    words: Annotated[bytes, Meta(max_length=KEY_BYTES)] = b""
+    """The key that the passphrase makes (`locks/passphrase.py`); empty where none opens the room."""
 
 
 class SecretWanted(Struct, frozen=True, tag_field="type", tag="secret_wanted", forbid_unknown_fields=True):

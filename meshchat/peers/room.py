@@ -92,8 +92,8 @@ class Room:
         self.election = self.chair.election
         self.watch = self.chair.watch
         self.gate = Gate(circle, room, secret, draw, lambda: self.court.law)
-        self.door = Door(circle, room, self.election, self.gate, self.linked, draw)
         self.discipline = Discipline(circle, room, self.court, self.gate, draw, self.linked, self.expel, self.alias_of)
+        self.door = Door(circle, room, self.election, self.gate, self.linked, draw, self.discipline.fits)
         self._circle = circle
         self._keyring = Keyring(draw, now)
         self._rotate_at: Seconds | None = None

@@ -17,7 +17,8 @@ LINK_CHARACTERS_MAX = 512
 PASSPHRASE_CHARACTERS_MAX = 1024
 """Longest that is looked at; `locks.passphrase` says how long it may be, once it is cleaned."""
 
-Passphrase: TypeAlias = Annotated[str, Meta(max_length=PASSPHRASE_CHARACTERS_MAX)]
+Words: TypeAlias = Annotated[str, Meta(max_length=PASSPHRASE_CHARACTERS_MAX)]
+"""A passphrase."""
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
 """A room's name or an alias; the daemon cleans it with `units.safe_text` and refuses what is then empty."""
@@ -40,7 +41,7 @@ class Create(_Request, frozen=True):
     """Whether only those with the invite link can come in."""
     shown: Annotated[str, Meta(max_length=NAME_CHARACTERS_MAX)] = ""
     """What strangers see of a locked room instead of its name; empty: only that there is one."""
-    passphrase: Passphrase = ""
+    passphrase: Words = ""
     """Opens the room too, which is locked then; empty for none."""
 
 
@@ -62,7 +63,16 @@ class Join(_Request, frozen=True):
     """
 
     name: Name
-    passphrase: Passphrase = ""
+    passphrase: Words = ""
+
+
+class Passphrase(_Request, frozen=True):
+    """Let another passphrase open this locked room, and another link. Answer: `Invited`.
+
+    Refused: `only a moderator ...`, `room is open`, `not in a room`.
+    """
+
+    passphrase: Words
 
 
 class Leave(_Request, frozen=True):
@@ -210,5 +220,5 @@ class Stop(_Request, frozen=True):
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
     | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Lock | Unlock | Rule | Say | Chat | ShareStart | ShareStop
-    | Watch | Unwatch | Screens | GetStatus | Subscribe | Stop
+    | Watch | Unwatch | Screens | Passphrase | GetStatus | Subscribe | Stop
 )  # fmt: skip
