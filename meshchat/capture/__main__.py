@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from collections import deque
+from enum import Enum
 from typing import BinaryIO
 
 import msgspec
 import numpy as np
 
 from meshchat.capture import protocol
+from meshchat.capture.damage import Damage
 from meshchat.capture.protocol import Bring, Brought, Follow, Opened, Order, Spec, Trouble
 from meshchat.capture.sources import Screen, Source, open_source
 from meshchat.codec import encode_exact, encode_jpeg
@@ -38,10 +40,21 @@ SIZE_S: Seconds = 2.0
 BLACK_S: Seconds = 0.8
 """A screen that is black to the last pixel for so long is not shown by the system, or asleep."""
 
+LIT_MAX = 512
+"""Pixels of the rows that are looked at which may be lit on a black screen: those of a large pointer."""
+
 BLACK = (
     "the screen is black. Wayland shows its screen to no program that asks the old way: log in to an X11 desktop, "
     "or share one window's X11 display; a locked or sleeping screen is black too"
 )
+
+
+class Black(Enum):
+    """Whether the screen is black, as far as is known."""
+
+    MAYBE = "maybe"
+    NO = "no"
+    TOLD = "told"
 
 
 class Watch:
@@ -57,7 +70,13 @@ class Watch:
         self._desk: Desk | None = None
         self._changed_at: Seconds = 0.0
         self._sized_at: Seconds = 0.0
-        self._black_since: Seconds | None = None
+        self._black = Black.MAYBE if isinstance(source, Screen) else Black.NO
+        self._began_at: Seconds = 0.0
+        self._damage = _damage_of(source)
+        self._drawn = True
+        self._pointer = (0, 0)
+        self._size: tuple[int, int] | None = None
+        self._earliest: Seconds = 0.0
 
     def take_orders(self, pipe: BinaryIO) -> None:
         """Reads what the daemon wants until it is gone; on a thread of its own."""
@@ -70,6 +89,11 @@ class Watch:
                     self._orders.append(order)
                 self._woken.notify()
 
+    def begin(self) -> None:
+        """Begins to heed the display, if it reports."""
+        if self._damage:
+            threading.Thread(target=self.heed_drawing, args=(self._damage,), daemon=True).start()
+
     def run(self) -> None:
         """Looks again and again. Raises `ScreenError` when the source is gone, `OSError` when the daemon is."""
         due = time.monotonic()
@@ -77,14 +101,48 @@ class Watch:
         while not self._over:
             with self._woken:
                 if not self._orders and not self._over:
-                    self._woken.wait(max(0.0, due - time.monotonic()))
+                    until = min(due, self._earliest) if self._is_drawn else due
+                    self._woken.wait(max(0.0, until - time.monotonic()))
             now = time.monotonic()
             bring = self._obey()
-            if bring is not None or now >= due:
+            if bring is not None or now >= due or (self._is_drawn and now >= self._earliest):
                 self._look(now)
+                self._earliest = now + 1 / self._spec.fps
                 due = max(due + self._period(now), now)
             if bring is not None:
                 self._bring(bring)
+
+    def heed_drawing(self, damage: Damage) -> None:
+        """Wakes us when something is drawn; on a thread of its own. A display that tells no more is looked at."""
+        try:
+            while not self._over:
+                drawn = damage.wait(IDLE_S)
+                with self._woken:
+                    self._drawn = self._drawn or drawn
+                    self._woken.notify()
+        except OSError:
+            self._damage = None
+
+    @property
+    def _is_drawn(self) -> bool:
+        """Whether the display told that there is something to look at."""
+        return self._damage is not None and self._drawn and self._watched
+
+    def _is_news(self) -> bool:
+        """Whether a look may show anything new."""
+        damage = self._damage
+        if damage is None or self._desk is None or not self._watched:
+            return True
+        try:
+            pointer, before = damage.pointer(), self._pointer
+            self._pointer = pointer
+            if not self._drawn and pointer == before:
+                return False
+            self._drawn = False
+            damage.seen()
+        except OSError:
+            self._damage = None
+        return True
 
     def _obey(self) -> Bring | None:
         wanted: Bring | None = None
@@ -99,16 +157,23 @@ class Watch:
     def _period(self, now: Seconds) -> Seconds:
         if not self._watched:
             return IDLE_S
+        if self._damage and self._desk and self._desk.is_settled:
+            return LAZY_S
         return LAZY_S if now - self._changed_at > LAZY_AFTER_S else 1 / self._spec.fps
 
     def _look(self, now: Seconds) -> None:
         if now - self._sized_at > SIZE_S and isinstance(self._source, Screen):
             self._sized_at = now
-            self._source.follow_size()
+            self._follow_size(self._source)
+        if not self._is_news():
+            self._sharpen(now)
+            self._tell_black(now)
+            return
         picture = self._source.grab(now)
         if self._desk is None or (self._desk.grid.width, self._desk.grid.height) != picture.shape[::-1]:
             self._open(picture)
-        self._mind_black(picture, now)
+        self._mind_black(picture)
+        self._tell_black(now)
         desk = self._desk
         assert desk is not None
         if not self._watched:
@@ -117,9 +182,23 @@ class Watch:
         if mask:
             self._changed_at = now
             self._tell(desk, mask)
-        if self._followed and (mask := desk.sharpen(now)):
+        self._sharpen(now)
+
+    def _sharpen(self, now: Seconds) -> None:
+        desk = self._desk
+        if desk and self._watched and self._followed and (mask := desk.sharpen(now)):
             self._changed_at = now
             self._tell(desk, mask)
+
+    def _follow_size(self, screen: Screen) -> None:
+        """Opens the screen anew if its monitors may have changed: asking the display costs less than opening it."""
+        size = None
+        if self._damage:
+            with contextlib.suppress(OSError):
+                size = self._damage.size()
+        if size is None or size != self._size:
+            self._size, self._drawn = size, True
+            screen.follow_size()
 
     def _open(self, picture: Pixels) -> None:
         height, width = picture.shape
@@ -147,16 +226,29 @@ class Watch:
         slices = tuple(update.operations for update in desk.bring_up(mask & desk.grid.all, order.quality))
         protocol.write(self._out, Brought(slices, desk.is_settled))
 
-    def _mind_black(self, picture: Pixels, now: Seconds) -> None:
-        if not isinstance(self._source, Screen) or self._black_since == -1.0:
+    def _mind_black(self, picture: Pixels) -> None:
+        """Notes since when the screen is black but for the pointer, which is drawn even then."""
+        if self._black is not Black.MAYBE:
             return
-        if picture[:: max(1, len(picture) // 64)].any() and (picture & np.uint32(0x00FF_FFFF)).any():
-            self._black_since = -1.0
-        elif self._black_since is None:
-            self._black_since = now
-        elif now - self._black_since > BLACK_S:
-            self._black_since = -1.0
+        lit = np.count_nonzero(picture[:: max(1, len(picture) // 64)] & np.uint32(0x00FF_FFFF))
+        if lit > LIT_MAX:
+            self._black = Black.NO
+
+    def _tell_black(self, now: Seconds) -> None:
+        self._began_at = self._began_at or now
+        if self._black is Black.MAYBE and now - self._began_at > BLACK_S:
+            self._black = Black.TOLD
             protocol.write(self._out, Trouble(BLACK, False))
+
+
+def _damage_of(source: Source) -> Damage | None:
+    """What the display reports, if the source is one that does."""
+    if not isinstance(source, Screen):
+        return None
+    try:
+        return Damage()
+    except (OSError, ImportError):
+        return None
 
 
 def main(words: list[str]) -> int:
@@ -169,6 +261,7 @@ def main(words: list[str]) -> int:
         source = open_source(spec)
         watch = Watch(source, spec, out)
         threading.Thread(target=watch.take_orders, args=(sys.stdin.buffer,), daemon=True).start()
+        watch.begin()
         watch.run()
     except ScreenError as error:
         with contextlib.suppress(OSError):
