@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from meshchat.errors import WireError
-from meshchat.locks.attempts import FIRST_WAIT_S
+from meshchat.locks.attempts import FIRST_WAIT_S, Attempts
 from meshchat.locks.passphrase import normalise, stretch
 from meshchat.peers import effects as out
 from meshchat.peers.entry import Confirm, Opened, Reply, Ring, Shut, Tried, Words
@@ -87,6 +87,26 @@ def test_another_doorkeeper_goes_on_from_the_count_and_waits_first() -> None:
     assert 10 < shut.wait_s <= 16
     village.run(shut.wait_s)
     assert isinstance(visit(village, "bob", RIGHT, 5), out.DoorOpened)
+
+
+def test_whoever_kills_one_doorkeeper_after_the_other_gains_no_try() -> None:
+    """After each try the doorkeeper dies, and comes back later knowing nothing."""
+    village = village_with_a_room("ann", "cat", "dan", "eva")
+    began, deaths, allowed, attempts = village.now, 0, 0, Attempts()
+    for at in range(150):  # what one doorkeeper that lives would have allowed
+        if attempts.begin(at):
+            attempts.fail(at)
+            allowed += 1
+    while village.now - began < 150:
+        shut = visit(village, "bob", WRONG, 6)
+        if isinstance(shut, out.DoorShut) and shut.reason == "wrong":
+            dead, deaths = keeper(village), deaths + 1
+            village.crash(dead)
+            village.run(8)
+            village.restart(dead, "board")
+            village.door(dead).equip(INVITE, None)
+            village.run(2)
+    assert 2 <= deaths <= sum(isinstance(each.message, Confirm) for each in village.said) <= allowed
 
 
 def test_both_sides_of_a_split_take_the_greater_count_when_they_meet() -> None:
