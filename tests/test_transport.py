@@ -146,7 +146,7 @@ async def test_a_peer_that_shuts_our_stream_is_sent_off_and_disturbs_nobody(born
         peer.mesh.enter(open_room("lobby"), "lobby")
     for peer in (bob, eve):
         peer.mesh.add_seed(ann.address)
-    await until(lambda: len(ann.aliases) == 3)
+    await until(lambda: len(ann.aliases) == 3 and "ann" in eve.aliases)
     (connection,) = (each for each in eve.mesh.endpoint.connections if each.peer == ann.identity.peer_id)
     theirs = 3 if connection.outgoing else 2  # RFC 9000 section 2.1: the first one-way stream of each side
     connection.core.stop_stream(theirs, error_code=1)
