@@ -242,7 +242,12 @@ class Daemon:
     def _notify_from_thread(self, part: str, text: str) -> None:
         """A sound thread has something to say."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._notice, "warning", f"{part}: {text}")
+            self._loop.call_soon_threadsafe(self._sound_changed, f"{part}: {text}")
+
+    def _sound_changed(self, text: str) -> None:
+        """A device came or went: what it is now goes with the sentence."""
+        self._notice("warning", text)
+        self._tell_self()
 
     def _notice(self, severity: Literal["info", "warning", "error"], text: str) -> None:
         log.warning("%s", text)

@@ -61,6 +61,7 @@ class MeshchatApp(App[str]):
 
     def on_mount(self) -> None:
         """Show the main screen and look for the daemon."""
+        self.set_class(self._signs is PLAIN, "-ascii")
         self.push_screen(self.main)
         if self._welcome:
             self.push_screen(WelcomeBox(self._attachment.ask), self._welcomed)

@@ -19,6 +19,7 @@ from meshchat.tui import MeshchatApp
 from meshchat.view.dialogs import Box, ConfirmBox, CreateBox, InviteBox, JoinBox, UnlockBox, WelcomeBox
 from meshchat.view.help import HelpPage
 from meshchat.view.panes import Draft, Members, Rooms
+from meshchat.view.signs import DRAWN, PLAIN, Signs
 from tests.scripted_daemon import BOB, EVE, LINK, Script, came, member, playing, room, said, summary
 
 PATIENCE_S = 60.0
@@ -71,10 +72,11 @@ async def watching(
     change: Callable[[Script], None] = lambda _: None,
     *,
     welcome: bool = False,
+    signs: Signs = DRAWN,
     size: tuple[int, int] = (80, 24),
 ) -> AsyncIterator[Viewer]:
     async with playing(profile, change) as daemon:
-        app = MeshchatApp(profile, welcome=welcome)
+        app = MeshchatApp(profile, welcome=welcome, signs=signs)
         async with app.run_test(size=size) as pilot:
             viewer = Viewer(app, pilot, daemon)
             await viewer.until(lambda: app.state.link == "live" and app.state.peer_id)
@@ -251,6 +253,15 @@ async def test_what_could_not_be_said_is_put_back(tmp_path: Path) -> None:
         await me.press("t", *"hi", "enter")
         await me.sees("That is too fast")
         assert me.app.main.query_one(Draft).value == "hi"
+
+
+async def test_in_ascii_nothing_else_is_drawn(tmp_path: Path) -> None:
+    async with watching(tmp_path, in_the_kitchen, signs=PLAIN) as me:
+        await me.sees("bob")
+        await me.press("f", "n")
+        await me.until(lambda: isinstance(me.app.screen, CreateBox))
+        await me.pilot.pause(0.1)
+        assert [each for each in me.screen() if not each.isascii()] == []
 
 
 async def test_figures_are_shown_on_demand(tmp_path: Path) -> None:

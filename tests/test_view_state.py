@@ -161,3 +161,12 @@ def test_links_are_shown_as_links_and_mentions_are_finished() -> None:
     assert ("https://example.org/x", "link") in pieces
     assert lines.finished_mention("hello @bo", ("eve", "bob")) == "hello @bob"
     assert lines.finished_mention("hello bo", ("bob",)) is None
+
+
+def test_a_microphone_that_is_not_there_is_said_where_one_looks() -> None:
+    gone = control.SelfChanged("ada", False, False, "microphone default (not there: silence)", "speaker Headset")
+    state = after(gone, state=in_kitchen())
+    assert lines.own_sound(state, microphone=True) == ("no microphone", "bad")
+    assert lines.own_sound(state, microphone=False) == ("sound on", "good")
+    muted = after(control.SelfChanged("ada", True, True, "tone", "null"), state=state)
+    assert [lines.own_sound(muted, each)[0] for each in (True, False)] == ["mic muted", "sound off"]

@@ -20,6 +20,7 @@ from meshchat import control
 from meshchat.errors import MeshchatError
 from meshchat.locks import qr
 from meshchat.units import NAME_CHARACTERS_MAX, safe_text
+from meshchat.view.lines import device_line
 from meshchat.view.panes import OwnLevel
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
@@ -245,7 +246,8 @@ class WelcomeBox(AliasBox):
     def show(self, state: State, signs: Signs) -> None:
         """The level, and which devices are in use."""
         self.query_one("#level", OwnLevel).show(state, signs)
-        self.query_one("#devices", Label).update(f"microphone: {state.microphone}\nspeaker: {state.speaker}")
+        devices = device_line("microphone", state.microphone), device_line("speaker", state.speaker)
+        self.query_one("#devices", Label).update("\n".join(devices))
         field = self.query_one("#answer", Input)
         if not field.value and state.alias and not self._proposed:
             self._proposed, field.value = True, state.alias

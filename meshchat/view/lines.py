@@ -126,6 +126,25 @@ def header_line(state: State, signs: Signs) -> Pieces:
     return (*pieces, ("starting the daemon" if state.link == "starting" else "no daemon", "bad"))
 
 
+NOT_THERE = "not there"
+"""What the description of a device says that cannot be used."""
+
+
+def own_sound(state: State, microphone: bool) -> tuple[str, Role]:
+    """How one's microphone, or what one hears, stands: in two words."""
+    silent, device = (state.muted, state.microphone) if microphone else (state.deafened, state.speaker)
+    if NOT_THERE in device:
+        return ("no microphone" if microphone else "no speaker"), "bad"
+    if microphone:
+        return ("mic muted", "bad") if silent else ("mic on", "good")
+    return ("sound off", "bad") if silent else ("sound on", "good")
+
+
+def device_line(word: str, device: str) -> str:
+    """Which device is in use, its kind said once."""
+    return device if device.startswith(word) else f"{word}: {device}"
+
+
 def self_line(state: State, columns: int, signs: Signs) -> Pieces:
     """One's own level, and what is wrong with one's own sound."""
     full, rest = bar(0.0 if state.muted else level_share(state.levels.get(state.peer_id)), columns, signs)

@@ -19,6 +19,7 @@ from meshchat.view.dialogs import AliasBox, Ask, ConfirmBox, CreateBox, InviteBo
 from meshchat.view.drawn import Rows
 from meshchat.view.help import HelpPage
 from meshchat.view.intents import Detach, Finish, Read, Start, Wish
+from meshchat.view.lines import own_sound
 from meshchat.view.panes import Chat, Draft, Figures, Heading, Members, NoticeBar, OwnLevel, Press, Rooms
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
@@ -80,8 +81,8 @@ class MainScreen(Screen[None]):
         if self.query_one(Figures).display:
             self.query_one(Figures).show(state, self._signs)
         self.query_one("#level", OwnLevel).show(state, self._signs)
-        self.query_one("#mute", Press).show(state.muted, "mic muted" if state.muted else "mic on")
-        self.query_one("#deafen", Press).show(state.deafened, "sound off" if state.deafened else "sound on")
+        for press, is_silent in (("#mute", state.muted), ("#deafen", state.deafened)):
+            self.query_one(press, Press).show(is_silent, *own_sound(state, press == "#mute"))
         self.query_one(NoticeBar).show(state, self._signs)
         self.set_class(state.room is not None, "-inside")
         if entered:

@@ -119,10 +119,10 @@ class Press(OneLine):
         self._on, self._off = on, off
         self._is_silent = False
 
-    def show(self, is_silent: bool, said: str) -> None:
+    def show(self, is_silent: bool, said: str, role: lines.Role) -> None:
         """Draw how it stands."""
         self._is_silent = is_silent
-        self.show_line(((f" {said} ", "bad" if is_silent else "good"),))
+        self.show_line(((f" {said} ", role),))
         self.styles.width = len(said) + 2
 
     def on_click(self) -> None:
