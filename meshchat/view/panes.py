@@ -16,6 +16,7 @@ from meshchat.view.drawn import Lines, OneLine, Rows
 from meshchat.view.intents import Read, Wish
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
+from meshchat.view.story import Story
 
 
 class Heading(OneLine):
@@ -56,11 +57,17 @@ class Members(Rows):
 class Chat(Lines):
     """What was said, who came and went, and what one should have read."""
 
+    _drawn: tuple[Story, int] | None = None
+
     def show(self, state: State, signs: Signs) -> None:
         """Draw this state."""
         unread = state.story.unread
         self.border_title = f"Chat {signs.dot} {unread} new" if unread else "Chat" if state.room else "What happened"
-        self.show_lines(lines.story_lines(state.story, self.columns, signs))
+        if (
+            self._drawn is None or self._drawn[0] is not state.story or self._drawn[1] != self.columns
+        ):  # folding a thousand lines takes longer than a frame
+            self._drawn = state.story, self.columns
+            self.show_lines(lines.story_lines(state.story, self.columns, signs))
 
 
 class Draft(Input):
