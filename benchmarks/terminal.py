@@ -121,7 +121,7 @@ def _terminal(stage: lab.Stage, peer: lab.Peer) -> Iterator[psutil.Process]:
         done = subprocess.run([*tmux, *words], check=True, capture_output=True, text=True, env=environment)
         return done.stdout
 
-    told("new-session", "-d", "-s", "ui", *SIZE, command)
+    told("new", "-d", "-s", "ui", *SIZE, command)
     try:
         _until("the UI asked for a name", lambda: "Welcome" in told("capture-pane", "-p", "-t", "ui"))
         told("send-keys", "-t", "ui", "Enter")

@@ -59,7 +59,7 @@ def room_line(room: RoomSummary, columns: int, signs: Signs) -> Pieces:
 
 def member_line(member: MemberStatus, level_db: float | None, columns: int, signs: Signs) -> Pieces:
     """A member: speaking or not, name, level, what it says of itself, and how well it arrives."""
-    name_columns = min(NAME_COLUMNS_MAX, max(8, columns - METER_COLUMNS - 24))
+    name_columns = min(NAME_COLUMNS_MAX, max(8, columns - METER_COLUMNS - 26))
     full, rest = bar(0.0 if member.muted else level_share(level_db), METER_COLUMNS, signs)
     quality = quality_piece(member, signs)
     words = state_words(member, signs)
@@ -91,11 +91,11 @@ def state_words(member: MemberStatus, signs: Signs) -> str:
 def quality_piece(member: MemberStatus, signs: Signs) -> Piece:
     """How well a member arrives: a bar of three and the round trip; nothing for oneself."""
     if member.you or member.rtt_ms is None:
-        return (" " * 11, "dim")
+        return ("", "dim")
     grade = _grade(member)
     shown = {"good": (2, 4, 6), "warn": (2, 4), "bad": (2,)}[grade]
     columns = "".join(signs.spark[each] for each in shown)
-    return (f"{columns:<3}{member.rtt_ms:>5.0f} ms", grade)
+    return (f"{columns:<3}{member.rtt_ms:>4.0f} ms", grade)
 
 
 def _grade(member: MemberStatus) -> Literal["good", "warn", "bad"]:
