@@ -14,18 +14,20 @@ from meshchat.lobby import RoomAround, rooms_around
 from meshchat.mesh import Mesh
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.members import Member
+from meshchat.trust import Trust
 from meshchat.units import PeerId, RoomId, Seconds, safe_text
 
 
 class Answers:
     """Reads mesh and call; changes nothing."""
 
-    def __init__(self, config: Config, mesh: Mesh, call: Call, started_at: Seconds) -> None:
+    def __init__(self, config: Config, mesh: Mesh, call: Call, trust: Trust, started_at: Seconds) -> None:
         self.control = ""
         """The address of the control socket, once it is known."""
         self._config = config
         self._mesh = mesh
         self._call = call
+        self._trust = trust
         self._started_at = started_at
 
     def status(self) -> Status:
@@ -90,6 +92,11 @@ class Answers:
         for flow in self._call.incoming.inflows:
             yield flow.peer, flow.voice.speaking, flow.voice.level_db
 
+    def named(self, wanted: str) -> tuple[PeerId, str]:
+        """The member that `find_member` finds, and what the room calls it."""
+        peer = self.find_member(wanted)
+        return peer, next(each.alias for each in self._mesh.node.members() if each.peer == peer)
+
     def find_member(self, wanted: str) -> PeerId:
         """The member of that alias, id, or beginning of an id. Raises `UsageError` if there is none, or several."""
         members = [each for each in self._mesh.node.members() if not each.you]
@@ -140,6 +147,8 @@ class Answers:
             moderator=member.moderator,
             muted_by=member.muted_by,
             sharing=member.sharing,
+            verified=self._trust.verified(member.peer),
+            impostor=member.impostor,
         )
 
     def _counters(self) -> dict[str, int]:

@@ -47,8 +47,8 @@ HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "
 
 WORDS = (
     "rooms", "create", "join", "invite", "passphrase", "leave", "members", "alias", "mute", "unmute", "deafen",
-    "undeafen", "volume", "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "lock", "unlock", "rule",
-    "share", "watch", "unwatch", "screens", "status", "events", "stop", "demo",
+    "undeafen", "volume", "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "verify", "lock", "unlock",
+    "rule", "share", "watch", "unwatch", "screens", "status", "events", "stop", "demo",
 )  # fmt: skip
 
 ABOUT = {
@@ -63,6 +63,7 @@ ABOUT = {
     "kick": "send a member out of the room", "ban": "send a member out for good",
     "pardon": "let somebody in again who was sent out", "appoint": "make a member a moderator",
     "dismiss": "make a moderator a member again", "lock": "let in only those with the invite link, a new one",
+    "verify": "show words to compare with a member, or say that they agreed",
     "unlock": "let everybody in", "rule": "set what holds in the room",
     "share": "share a screen with the room, or share it no more",
     "watch": "have a member's screen sent here, and show where to look at it",
@@ -225,12 +226,15 @@ def _command(words: argparse.Namespace) -> control.Command:
     }  # fmt: skip
     if words.word in ("create", "join", "passphrase"):
         return _entering(words)
-    if words.word == "share":
-        return share_options.command(words)
-    if words.word in ("say", "volume"):
-        return control.Say(_text(words.text)) if words.word == "say" else control.Volume(words.member, words.gain)
-    if words.word == "rule":
-        return control.Rule(words.value == "yes")
+    special: dict[str, Callable[[], control.Command]] = {
+        "share": lambda: share_options.command(words),
+        "say": lambda: control.Say(_text(words.text)),
+        "volume": lambda: control.Volume(words.member, words.gain),
+        "rule": lambda: control.Rule(words.value == "yes"),
+        "verify": lambda: control.Verify(words.member, agreed=words.agreed),
+    }
+    if words.word in special:
+        return special[words.word]()
     if words.word in ABOUT_A_MEMBER:
         return ABOUT_A_MEMBER[words.word](words.member)
     return named[words.word](_name(words.name)) if words.word in named else plain[words.word]()
@@ -358,18 +362,25 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
         parser.add_argument("text", metavar="TEXT", nargs="+", help="what to write; - for standard input")
     if word == "chat":
         parser.add_argument("--follow", action="store_true", help="go on until Ctrl+C")
-    if word == "volume" or word in ABOUT_A_MEMBER:
-        oneself: dict[str, Any] = {"nargs": "?", "default": ""} if word in ("mute", "unmute") else {}
-        parser.add_argument("member", metavar="MEMBER", help="an alias, or the first digits of an id", **oneself)
+    if word in ("volume", "verify") or word in ABOUT_A_MEMBER:
+        _add_member(parser, word)
     if word == "rule":
         parser.add_argument("rule", choices=["mutes-hold"], help="whether only a moderator unmutes whom one muted")
         parser.add_argument("value", choices=["yes", "no"])
-    if word == "volume":
-        parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
     if word in ("create", "join", "passphrase"):
         _add_passphrase(parser, optional=word != "passphrase")
     config.add_option(parser, "profile")
     parser.add_argument("--json", action="store_true", help="print one JSON object (events, chat --follow: one a line)")
+
+
+def _add_member(parser: argparse.ArgumentParser, word: str) -> None:
+    """Who a command is about, and what it says of that member."""
+    oneself: dict[str, Any] = {"nargs": "?", "default": ""} if word in ("mute", "unmute") else {}
+    parser.add_argument("member", metavar="MEMBER", help="an alias, or the first digits of an id", **oneself)
+    if word == "verify":
+        parser.add_argument("--agreed", action="store_true", help="the words that both sides show are the same")
+    if word == "volume":
+        parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
 
 
 def _add_passphrase(parser: argparse.ArgumentParser, *, optional: bool) -> None:

@@ -38,6 +38,7 @@ from meshchat.remote.commands import (
     Unlock,
     Unmute,
     Unwatch,
+    Verify,
     Volume,
     Watch,
 )
@@ -57,6 +58,7 @@ from meshchat.remote.events import (
     SelfChanged,
     Snapshot,
     Speaking,
+    WordsShown,
 )
 from meshchat.remote.protocol import LINE_BYTES_MAX, PROTOCOL, Door, Failure, Greeting, Reply, Token
 from meshchat.remote.server import CLIENTS_MAX, ControlServer
@@ -78,6 +80,7 @@ from meshchat.remote.state import (
     Status,
     WatcherStatus,
     Watching,
+    Words,
 )
 
 __all__ = [
@@ -153,8 +156,11 @@ __all__ = [
     "Unlock",
     "Unmute",
     "Unwatch",
+    "Verify",
     "Volume",
     "Watch",
     "WatcherStatus",
     "Watching",
+    "Words",
+    "WordsShown",
 ]

@@ -25,12 +25,14 @@ from meshchat.discovery import Discovery, PeerForgotten, PeerFound
 from meshchat.entrance import Entrance, cleaned
 from meshchat.errors import NetworkError, Refused
 from meshchat.identity import ProfileLock, load_identity
+from meshchat.locks.trust import KnownPeers
 from meshchat.mesh import Mesh
 from meshchat.moderation import Moderation
 from meshchat.peers import effects
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.room import open_room
 from meshchat.screens import Screens
+from meshchat.trust import Trust
 from meshchat.units import PeerId, Seconds, short
 from meshchat.urgency import make_way_for_sound
 from meshchat.wire import is_screen
@@ -66,7 +68,8 @@ class Daemon:
             self._identity, config.alias, on_event=self._on_event, on_media=self._on_media, on_report=self._on_report
         )
         self.call = Call(config, self.mesh.send_media, self._notify_from_thread)
-        self.answers = Answers(config, self.mesh, self.call, self._started_at)
+        self.trust = Trust(KnownPeers(config.profile), self.mesh, self._notice)
+        self.answers = Answers(config, self.mesh, self.call, self.trust, self._started_at)
         self.entrance = Entrance(self.mesh, self.answers, self._identity.private_key, self._started_at)
         self.moderation = Moderation(self.mesh, self.call, self.answers, self._notice)
         self.screens = Screens(self.mesh, self.answers, self._notice)
@@ -106,6 +109,7 @@ class Daemon:
         names = [address.interface for address in self._addresses]
         self.mesh.node.set_host(await asyncio.to_thread(host.mark, names))
         self.mesh.open(self._addresses, config.port)
+        closing.callback(self.trust.close)
         closing.callback(self.mesh.close)
         self.answers.control = await self.control.start()
         closing.push_async_callback(self.control.close)
@@ -186,11 +190,13 @@ class Daemon:
             case effects.MemberJoined(peer, alias):
                 self.call.member_joined(peer)
                 self.moderation.hush(peer)
+                self.trust.met(peer, alias)
                 log.info("%s (%s) joined", alias, short(peer))
                 self._publish_member(peer, control.MemberJoined)
             case effects.MemberLeft(peer, alias, reason):
                 self.call.member_left(peer)
                 self.moderation.left(peer, alias)
+                self.trust.left(peer)
                 self._speaking.discard(peer)
                 log.info("%s (%s) left: %s", alias, short(peer), reason)
                 self.control.publish(control.MemberLeft(peer, alias, reason))
@@ -220,19 +226,29 @@ class Daemon:
                 log.info("left %s: %s", name, reason)
                 self.call.room_left()
                 self.control.publish(control.RoomLeft(name, room_id, reason))
-            case effects.Silenced():
-                self.call.set_silence(True, self.mesh.node.deafened)
-                self._tell_self()
-            case effects.Ordered():
-                self.moderation.ordered(event)
-            case effects.SecretChanged(secret, words):
-                self.entrance.renew(secret, words)
             case effects.DoorOpened() | effects.DoorShut():
                 self.entrance.answered(event)
             case effects.CoordinatorChanged(claim):
                 log.info("coordinator: %s", short(claim.leader) if claim else "none yet")
                 told = (claim.epoch, claim.leader) if claim else (0, None)
                 self.control.publish(control.CoordinatorChanged(*told))
+            case _:
+                self._on_order(event)
+
+    def _on_order(self, event: effects.Event) -> None:
+        match event:
+            case effects.Ordered():
+                self.moderation.ordered(event)
+            case effects.SecretChanged(secret, words):
+                self.entrance.renew(secret, words)
+            case effects.Silenced():
+                self.call.set_silence(True, self.mesh.node.deafened)
+                self._tell_self()
+            case effects.ImpostorCame():
+                self.trust.impostor_came(event)
+            case effects.WordsShown(peer, words):
+                self.trust.words_shown(event)
+                self.control.publish(control.WordsShown(*self.answers.named(peer), words))
 
     def _publish_member(self, peer: PeerId, event: type[control.MemberJoined] | type[control.MemberChanged]) -> None:
         member = self.answers.member(peer)
@@ -311,6 +327,8 @@ class Daemon:
             case control.Chat():
                 return self.chronicle.told()
         answer = await self.entrance.handle(command) or await self.screens.act(command)
+        if answer is None and isinstance(command, control.Verify):
+            answer = await self.trust.verify(*self.answers.named(command.member), agreed=command.agreed)
         if answer is None:
             self._obey(command)
         return answer or control.Done()

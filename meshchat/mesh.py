@@ -370,7 +370,7 @@ class Mesh:
             connection.drop()
 
     def _refresh_routes(self) -> None:
-        members = self.node.room.linked() if self.node.room else []
+        members = self.node.room.hearers() if self.node.room else []
         routes = {link.peer: self._links[link.peer][0].route for link in members if link.peer in self._links}
         self.media_routes = {peer: route for peer, route in routes.items() if route is not None}
 

@@ -106,7 +106,8 @@ class Moderation:
     def hush(self, peer: PeerId) -> None:
         """Something about a member has changed: it is played, or not, as the room's orders have it."""
         room = self._mesh.node.room
-        self._call.hush(peer, room is not None and room.discipline.silences(peer))
+        silent = room is not None and (room.discipline.silences(peer) or peer in room.caution.withheld)
+        self._call.hush(peer, silent)
 
     def left(self, peer: PeerId, alias: str) -> None:
         """Somebody is not here any more; its name is remembered."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.invariants import ROTATED_S
-from tests.peers_lab import LOOPBACK, Daemon, Lab, lab, looped, own_name, until
+from tests.peers_lab import LOOPBACK, Daemon, Events, Lab, lab, looped, own_name, until
 
 BOARD = own_name("board")
 QUIET = (*LOOPBACK, "--mic", "silence", "--speaker", "null")
@@ -109,3 +109,33 @@ def test_a_mute_and_a_room_that_is_unlocked_and_locked_again(tmp_path: Path) -> 
         until("eve can invite", lambda: eve.told("invite").status == 0 and eve.status().room)
         until("the link is everybody's", lambda: eve.told("invite").out[:60] == ann.told("invite").out[:60])
         assert all(peer.sees("ann", "bob", "eve") for peer in (ann, bob, eve))
+
+
+def test_words_agree_on_both_sides_and_a_borrowed_name_is_stopped_at(tmp_path: Path) -> None:
+    with lab(tmp_path) as peers:
+        room = own_name("words")
+        ann = peers.start("ann", *LOOPBACK, *looped("ann"), "--speaker", "null", "--room", room)
+        bob = peers.start("bob", *QUIET, "--room", room)
+        assert all(peer.ready() for peer in (ann, bob))
+        until("they meet", lambda: ann.sees("ann", "bob") and bob.sees("ann", "bob"))
+        heard = Events(bob, tmp_path / "bob.events")
+        until("bob listens", lambda: heard.of("snapshot"))
+        assert ann.told("verify", "bob", "--agreed").status == 1, "nothing was compared"
+        words = ann.told("verify", "bob").out.splitlines()[0]
+        assert len(words.split()) == 2
+        assert until("bob is shown them", lambda: heard.of("words_shown"))[0]["words"] == words
+        assert heard.end() == 0
+        assert ann.told("verify", "bob", "--agreed").status == 0
+        assert ann.members()["bob"].verified
+        bob.end()
+        until("bob is gone", lambda: ann.sees("ann"))
+
+        told = Events(ann, tmp_path / "ann.events")
+        until("ann listens", lambda: told.of("snapshot"))
+        eve = peers.start("bob2", *QUIET, "--room", room, "--alias", "bob")
+        assert eve.ready()
+        until("ann is warned", lambda: any("STOP" in notice["text"] for notice in told.of("notice")))
+        assert told.end() == 0
+        assert ann.members()["bob"].impostor
+        assert eve.sees("ann", "bob")
+        assert not eve.hears("ann")

@@ -107,7 +107,7 @@ class KnownPeers:
         """
         alias = safe_text(alias)
         before = self._peers.get(peer)
-        if not self.verified(peer) and self.owner_of(alias) not in (None, peer):
+        if self.pretends(peer, alias):
             return Verdict.IMPOSTOR
         if before is None:
             self._make_room()
@@ -116,6 +116,10 @@ class KnownPeers:
             return Verdict.NEW
         self._remember(peer, msgspec.structs.replace(before, last_seen=today, alias=alias))
         return Verdict.KNOWN if _folded(alias) == _folded(before.alias) else Verdict.ALIAS_CHANGED
+
+    def pretends(self, peer: PeerId, alias: str) -> bool:
+        """Whether that peer calls itself what a verified one does, and is none itself."""
+        return not self.verified(peer) and self.owner_of(safe_text(alias)) not in (None, peer)
 
     def owner_of(self, alias: str) -> PeerId | None:
         """The verified peer that has this alias, if there is one: the one that an impostor pretends to be."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from meshchat.peers import effects as out
 from meshchat.peers.directory import Chance, Directory
@@ -30,6 +31,15 @@ def standing(moderator: bool, host: int) -> int:
     return (0 if moderator else HOST_BEST + 1) + HOST_BEST - min(max(host, 0), HOST_BEST)
 
 
+Doubts: TypeAlias = Callable[[PeerId, str], bool]
+"""Whether a peer that calls itself so pretends to be somebody else, by what its person knows."""
+
+
+def nobody_pretends(_peer: PeerId, _alias: str) -> bool:
+    """For those who know nobody."""
+    return False
+
+
 @dataclass(slots=True)
 class Circle:
     """What a room shares with the node that is in it."""
@@ -46,6 +56,7 @@ class Circle:
     deafened: bool = False
     sharing: bool = False
     """Whether we share a screen."""
+    doubts: Doubts = nobody_pretends
     moderator: bool = False
     """Whether we moderate the room that we are in."""
     book: str = ""

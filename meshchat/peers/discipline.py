@@ -42,7 +42,7 @@ class Discipline:
         """`members` are the links of those in the room, `expel` sends one away for a reason, `called` names one."""
         self.expelled = ""
         """Why we are sent away, once we are."""
-        self.changed_self = False
+        self._changed_self = False
         """Whether something about us has changed that the others are to hear: our rank, our mute."""
         self._circle = circle
         self._room = room
@@ -82,6 +82,11 @@ class Discipline:
         finally:
             self.obey()
 
+    def take_change(self) -> bool:
+        """Whether something about us has changed since the last question."""
+        changed, self._changed_self = self._changed_self, False
+        return changed
+
     def obey(self) -> None:
         """Does what the law asks for, if it has changed."""
         law, before = self._court.law, self._obeyed
@@ -89,7 +94,7 @@ class Discipline:
             return
         self._obeyed = law
         moderates = self._moderates(law)
-        self.changed_self = self.changed_self or moderates != self._circle.moderator
+        self._changed_self = self._changed_self or moderates != self._circle.moderator
         self._circle.moderator = moderates
         if self._circle.me in law.excluded:
             self.expelled = self.why(self._circle.me)
@@ -168,7 +173,7 @@ class Discipline:
         """
         was = before.muted if before else frozenset()
         if self._circle.me in law.muted - was or (self.holds_our_mute and not self._circle.muted):
-            self._circle.muted = self.changed_self = True
+            self._circle.muted = self._changed_self = True
             self._circle.wishes.append(out.Silenced())
         for peer in law.muted - was if before else ():
             link = self._circle.links.get(peer)

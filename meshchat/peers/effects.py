@@ -140,6 +140,23 @@ class Silenced:
 
 
 @dataclass(frozen=True, slots=True)
+class ImpostorCame:
+    """A member calls itself what a verified peer does, and has another key. We say nothing to it and do not play it."""
+
+    peer: PeerId
+    alias: str
+    """As it says it: to be cleaned."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordsShown:
+    """Words to compare with that member, who is shown the same ones if nobody sits between."""
+
+    peer: PeerId
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class SecretChanged:
     """Another secret opens the room."""
 
@@ -207,6 +224,8 @@ Event: TypeAlias = (
     | KeyInUse
     | Ordered
     | Silenced
+    | ImpostorCame
+    | WordsShown
     | SecretChanged
     | DoorOpened
     | DoorShut

@@ -70,14 +70,16 @@ class Gate:
             del self.remembered[next(iter(self.remembered))]
 
     def renew(self, secret: bytes) -> None:
-        """Another secret opens the room: those who could not prove the last one are asked for it, and told ours."""
+        """Another secret opens the room: all who are not in it are asked for it, and told that we know it.
+
+        Those whom we trust too: they may not trust us yet. Members hear of it when they knock again.
+        """
         self.secrets = (secret, *(each for each in self.secrets if each != secret))[:ANSWERS_MAX]
         self._proven.clear()
+        self._entries.clear()
         for link in self._circle.links.values():
-            if not self.trusts(link):
-                self._entries.pop(link.peer, None)
+            if not link.admitted:
                 self.greet(link)
-                self._answer(link)
 
     def greet(self, link: Link) -> None:
         """Knocks at a link that has said hello."""

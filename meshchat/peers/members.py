@@ -30,9 +30,11 @@ class Member:
     muted_by: PeerId | None = None
     """The moderator that muted it."""
     silenced: bool = False
-    """Whether it is not played here because of that."""
+    """Whether it is not played here because of that, or because it pretends."""
     sharing: bool = False
     """Whether it shares a screen."""
+    impostor: bool = False
+    """Whether it calls itself what somebody else does whom we verified."""
 
 
 def members(circle: Circle, room: Room) -> Iterator[Member]:
@@ -48,14 +50,13 @@ def members(circle: Circle, room: Room) -> Iterator[Member]:
 
 def _by_law(member: Member, room: Room) -> Member:
     """The same with what the room's orders say of it."""
-    law, discipline = room.court.law, room.discipline
-    if law is None:
-        return member
+    law, discipline, impostor = room.court.law, room.discipline, member.peer in room.caution.withheld
     return replace(
         member,
-        moderator=member.peer in law.ranks,
+        moderator=law is not None and member.peer in law.ranks,
         muted_by=discipline.muted_by(member.peer),
-        silenced=discipline.silences(member.peer),
+        silenced=impostor or discipline.silences(member.peer),
+        impostor=impostor,
     )
 
 

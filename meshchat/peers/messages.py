@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from meshchat.errors import WireError
+from meshchat.locks.phrase import Commit, Reveal
 from meshchat.peers.entry import AtTheDoor, Words
 from meshchat.peers.fields import Digest, Hex32, Hex64, HostAndPort, Name, Natural, Proof
 from meshchat.peers.lines import Lack, Lines, Tally
@@ -282,7 +283,7 @@ class Watch(Struct, frozen=True, tag_field="type", tag="watch", forbid_unknown_f
 
 Message: TypeAlias = (
     Hello | Moved | Beat | Roster | Want | Handover | Ask | Tell | Sightings | Key | Neighbours | Knock | Proven
-    | Orders | OrdersWanted | Secret | SecretWanted | AtTheDoor | Lines | Lack | Watch
+    | Orders | OrdersWanted | Secret | SecretWanted | Commit | Reveal | AtTheDoor | Lines | Lack | Watch
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

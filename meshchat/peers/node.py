@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from meshchat.errors import Refused, WireError
 from meshchat.locks.statements import Kind, Statement
 from meshchat.peers import effects as out
-from meshchat.peers.circle import Circle, Notary
+from meshchat.peers.circle import Circle, Doubts, Notary
 from meshchat.peers.directory import Chance, Directory, RoomHint
 from meshchat.peers.entry import Confirm, Opened, Reply, Ring, Shut
 from meshchat.peers.lag import LATE_S, make_up_for
@@ -168,6 +168,10 @@ class Node:
         """What the machine's clock shows, in ms since 1970."""
         self._circle.epoch_ms = ms - int(now * 1000)
 
+    def doubt(self, doubts: Doubts) -> None:
+        """Asks this from now on whether somebody pretends to be somebody else."""
+        self._circle.doubts = doubts
+
     def set_host(self, host: int) -> None:
         """How good a host our machine is, 0..`HOST_BEST`, as far as is known."""
         if host != self._circle.host:
@@ -215,10 +219,7 @@ class Node:
             self.directory.parted(peer)
         self.directory.lost(peer, link.seed, now)
         if self.room:
-            self.room.gate.forget(peer)
-            self.room.door.forget(peer)
-        if self.room and link.admitted:
-            self.room.depart(link, reason, goodbye=reason in GOODBYES)
+            self.room.unlinked_from(link, reason, goodbye=reason in GOODBYES)
 
     def received(self, peer: PeerId, message: Message, now: Seconds) -> None:
         """A message came on the link to `peer`. Raises `WireError` if it has no place there."""
@@ -317,8 +318,7 @@ class Node:
             for link in [each for each in self.links.values() if each.greeted and not each.admitted]:
                 if room.gate.trusts(link):
                     self._trust(link, now)
-        if self.room and self.room.discipline.changed_self:
-            self.room.discipline.changed_self = False
+        if self.room and self.room.discipline.take_change():
             self._changed_self()
 
     def _moved(self, link: Link, presence: Presence | None, claim: Claim | None, now: Seconds) -> None:
@@ -330,7 +330,7 @@ class Node:
             room.depart(link, "left", goodbye=True)
         link.presence, link.claim, link.hears_leader = presence, claim, False
         if room:
-            room.discipline.said(link)
+            room.said(link)
         if room and is_here and not was_here:
             self.directory.met(link.peer, link.address, RoomHint(room.id, room.name), now)
             room.welcome(link)

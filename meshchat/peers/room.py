@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from meshchat.locks.statements import Statement
 from meshchat.peers import effects as out
+from meshchat.peers.caution import Caution
 from meshchat.peers.chair import Chair
 from meshchat.peers.chat import Chat
 from meshchat.peers.circle import Circle, told_addresses
@@ -21,13 +22,12 @@ from meshchat.peers.directory import RoomHint
 from meshchat.peers.discipline import Discipline
 from meshchat.peers.door import Door
 from meshchat.peers.gate import Gate
+from meshchat.peers.grapevine import Grapevine
 from meshchat.peers.keyring import Keyring
 from meshchat.peers.links import Link
 from meshchat.peers.liveness import Action
 from meshchat.peers.messages import (
-    HOPS_MAX,
     MEMBERS_MAX,
-    SIGHTINGS_MAX,
     Ask,
     Beat,
     Entry,
@@ -39,7 +39,6 @@ from meshchat.peers.messages import (
     Neighbours,
     Presence,
     Roster,
-    Sighting,
     Sightings,
     Tell,
     Want,
@@ -52,14 +51,8 @@ from meshchat.units import PeerId, RoomId, Seconds, parse_address, safe_text, sh
 ROTATE_S: Seconds = 0.2
 """Departures within this cost one key: a split of a big room is many of them at once."""
 
-SIGHTING_S: Seconds = 1.0
-"""A member that is in no roster for so long is told of to the neighbours: the coordinator may have no link to it."""
-
-SIGHTED_MAX = 32
-"""Most members that we list or tell of by hearsay alone; a liar could invent more."""
-
-SIGHTING_AGE_S: Seconds = 4.0
-"""Older news of a member is no news."""
+LOOK_S: Seconds = 1.0
+"""Between two looks at what lists, laws and secrets say that we may have missed."""
 
 ROOM_ID_DIGITS = 32
 
@@ -94,13 +87,12 @@ class Room:
         self.gate = Gate(circle, room, secret, draw, lambda: self.court.law)
         self.discipline = Discipline(circle, room, self.court, self.gate, draw, self.linked, self.expel, self.alias_of)
         self.door = Door(circle, room, self.election, self.gate, self.linked, draw, self.discipline.fits)
+        self.grapevine = Grapevine(circle, room, name, self.chair, self.linked, self.lived)
+        self.caution = Caution(circle, draw, self._renew_key, self._tell_key)
         self._circle = circle
         self._keyring = Keyring(draw, now)
         self._rotate_at: Seconds | None = None
-        self._sight_at = now + SIGHTING_S
-        self._unlisted: dict[PeerId, Seconds] = {}
-        """Members in no roster, and since when."""
-        self._sighted: dict[PeerId, Sighting] = {}
+        self._look_at = now + LOOK_S
         circle.wishes += [out.RoomEntered(room, name), self._key_in_use()]
 
     def open(self, now: Seconds) -> None:
@@ -116,7 +108,7 @@ class Room:
     @property
     def timer(self) -> Seconds:
         """When `tick` wants to be called."""
-        times = [self.watch.due, self._sight_at]
+        times = [self.watch.due, self._look_at]
         some = (self.chair.timer, self._keyring.timer, self._rotate_at, self.door.timer)
         times += [time for time in some if time is not None]
         return min(times)
@@ -130,6 +122,10 @@ class Room:
     def linked(self) -> list[Link]:
         """The links of everybody here but us."""
         return [link for link in self._circle.links.values() if link.admitted]
+
+    def hearers(self) -> list[Link]:
+        """Those of them to whom we speak."""
+        return [link for link in self.linked() if link.peer not in self.caution.withheld]
 
     def unlinked(self) -> list[PeerId]:
         """Members that are here by what others say, and not linked with us."""
@@ -165,6 +161,7 @@ class Room:
         if len(self.linked()) >= MEMBERS_MAX:
             self._circle.drops.append((link.peer, "room is full"))
             return
+        self.caution.look(link)
         link.admitted = True
         self.gate.remember(link.peer)
         self.lived(link.peer, self.watch.attach(link))
@@ -172,7 +169,7 @@ class Room:
             self._rotate_key(self._circle.now)
         if self._keyring.admit():
             self._circle.wishes.append(self._key_in_use())
-        self._circle.send(link.peer, self._keyring.told(self.id))
+        self._tell_key(link)
         self.chair.list(link)
         self.door.welcome(link)
         claim = self.election.followed
@@ -192,6 +189,20 @@ class Room:
             record.alias = link.presence.alias
         self.lived(link.peer, self.watch.detach(link.peer, goodbye=goodbye), reason)
 
+    def unlinked_from(self, link: Link, reason: str, *, goodbye: bool) -> None:
+        """The link to a peer is gone, whoever it was."""
+        self.gate.forget(link.peer)
+        self.door.forget(link.peer)
+        self.caution.forget(link.peer)
+        if link.admitted:
+            self.depart(link, reason, goodbye=goodbye)
+
+    def said(self, link: Link) -> None:
+        """A peer told how it is, and what it is called."""
+        self.discipline.said(link)
+        if link.admitted:
+            self.caution.look(link)
+
     def expel(self, peer: PeerId, reason: str) -> None:
         """A member was kicked or banned: it is one no more from this moment, and hears why before its link closes."""
         link = self._circle.links.get(peer)
@@ -204,7 +215,7 @@ class Room:
         self.chat.unlinked(peer, goodbye=True)
         self.chair.strike(peer)
         self._circle.directory.parted(peer)
-        self._rotate_at = self._circle.now
+        self._renew_key()
 
     def close(self, now: Seconds, reason: str = "left") -> None:
         """We go, and hand over before."""
@@ -243,12 +254,13 @@ class Room:
             case Handover():
                 self.chair.handover_came(link, message)
             case Sightings():
-                self.sightings_came(link, message)
+                self.grapevine.heard(link, message)
             case Key() | Watch():
                 self.media_came(link, message)
             case OrdersWanted() | SecretWanted() | Secret():
                 self.discipline.heard(link, message)
         self.door.overhear(link, message)
+        self.caution.overhear(link, message)
 
     def roster_came(self, link: Link, roster: Roster) -> None:
         """The coordinator's list: names to show, peers to call, members that we are not linked with."""
@@ -272,20 +284,6 @@ class Room:
         """An answer about members that we did not hear."""
         for peer, action in self.watch.told(link, tell):
             self.lived(peer, action)
-
-    def sightings_came(self, link: Link, message: Sightings) -> None:
-        """News of members that are in no roster: listed if that is our duty, handed on if not."""
-        for seen in message.seen:
-            peer = PeerId(seen.entry.peer)
-            known = peer == self._circle.me or peer in self.chair.book.entries
-            if known or seen.ago_ms > SIGHTING_AGE_S * 1000 or len(self._sighted) >= SIGHTED_MAX:
-                continue
-            self._sighted[peer] = seen
-            addresses = tuple(map(parse_address, seen.entry.addresses))
-            self._circle.directory.learn(peer, addresses, (RoomHint(self.id, self.name),), self._circle.now)
-            if self.election.leading:
-                self.lived(peer, self.watch.vouch(peer, self._circle.now - seen.ago_ms / 1000, link.peer))
-                self.chair.list_unlinked(seen.entry)
 
     def media_came(self, link: Link, told: Key | Watch) -> None:
         """A member told what it seals with, or whether it watches our screen."""
@@ -313,8 +311,8 @@ class Room:
             self._circle.wishes.append(self._key_in_use())
         if (self._rotate_at is not None and now >= self._rotate_at) or self._keyring.is_old(now):
             self._rotate_key(now)
-        if now >= self._sight_at:
-            self._sight(now)
+        if now >= self._look_at:
+            self._look(now)
         self.chair.tick(now)
         self.door.look()
         self.door.tick(now)
@@ -335,37 +333,27 @@ class Room:
         if claim and claim.leader == peer:
             self.chair.lose_leader()
         self.chair.strike(peer)
-        self._sighted.pop(peer, None)
+        self.grapevine.forget(peer)
 
     def _rotate_key(self, now: Seconds) -> None:
         self._rotate_at = None
         self._keyring.rotate(now)
         for link in self.linked():
+            self._tell_key(link)
+
+    def _renew_key(self) -> None:
+        self._rotate_at = self._circle.now
+
+    def _tell_key(self, link: Link) -> None:
+        if link.peer not in self.caution.withheld:
             self._circle.send(link.peer, self._keyring.told(self.id))
 
-    def _sight(self, now: Seconds) -> None:
-        """Tells the neighbours of members that no roster lists, those we heard of included, some hops far."""
-        self._sight_at = now + SIGHTING_S
+    def _look(self, now: Seconds) -> None:
+        self._look_at = now + LOOK_S
         self._believe_roster()
         self.chair.check_leader()
         self.discipline.ask_for_secret()
-        listed, followed = self.chair.book.entries, self.election.followed
-        strangers = {link.peer: link for link in self.linked() if link.peer not in listed}
-        self._unlisted = {peer: self._unlisted.get(peer, now) for peer in strangers}
-        own = [
-            Sighting(self._entry_of(strangers[peer]), int(max(0.0, now - strangers[peer].heard_at) * 1000), 0)
-            for peer, since in self._unlisted.items()
-            if now - since >= SIGHTING_S
-        ]
-        passed, self._sighted = self._sighted, {}
-        own += [
-            Sighting(seen.entry, seen.ago_ms + int(SIGHTING_S * 1000), seen.hops + 1)
-            for peer, seen in passed.items()
-            if peer not in listed and peer not in strangers and seen.hops < HOPS_MAX
-        ]
-        if own and followed and followed.leader != self._circle.me:
-            for link in self._toward(PeerId(followed.leader)):
-                self._circle.send(link.peer, Sightings(tuple(own[:SIGHTINGS_MAX])))
+        self.grapevine.tell(now)
 
     def _believe_roster(self) -> None:
         """Counts in whom a living coordinator lists; one whom we found gone just now has to wait a moment."""
@@ -373,16 +361,6 @@ class Room:
             for peer in self.chair.book.entries:
                 if peer != self._circle.me:
                     self.lived(peer, self.watch.vouch(peer))
-
-    def _toward(self, leader: PeerId) -> list[Link]:
-        """The coordinator itself if we are linked with it, or else everybody whom we hear."""
-        link = self._circle.links.get(leader)
-        return [link] if link and link.admitted else self.linked()
-
-    def _entry_of(self, link: Link) -> Entry:
-        assert link.presence is not None
-        alias = safe_text(link.presence.alias) or short(link.peer)
-        return Entry(link.peer, 0, alias, told_addresses(link), link.presence.standing)
 
     def _place(self, peer: PeerId) -> tuple[int, PeerId]:
         return (self.chair.book.order(peer), peer)

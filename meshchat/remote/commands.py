@@ -151,6 +151,13 @@ class Dismiss(_AboutMember, frozen=True):
     """Take that back; what it ordered stays."""
 
 
+class Verify(_AboutMember, frozen=True):
+    """Show words on both sides, for two people to compare aloud. Answer: `Words`, or `Done` once they `agreed`."""
+
+    agreed: bool = False
+    """Whether the person has compared the words, and they are the same: remembers that member's key under its name."""
+
+
 class Lock(_Request, frozen=True):
     """Let in only those with the invite link; the ones made before do not fit any more."""
 
@@ -219,6 +226,6 @@ class Stop(_Request, frozen=True):
 
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
-    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Lock | Unlock | Rule | Say | Chat | ShareStart | ShareStop
-    | Watch | Unwatch | Screens | Passphrase | GetStatus | Subscribe | Stop
+    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
+    | ShareStop | Watch | Unwatch | Screens | Passphrase | GetStatus | Subscribe | Stop
 )  # fmt: skip

@@ -108,6 +108,14 @@ class ChatAdded(_Event, frozen=True):
     line: ChatLine
 
 
+class WordsShown(_Event, frozen=True):
+    """Words to compare with a member, whichever side asked for them."""
+
+    id: str
+    alias: str
+    words: str
+
+
 class Notice(_Event, frozen=True):
     """Something that a person should read."""
 
@@ -118,4 +126,5 @@ class Notice(_Event, frozen=True):
 Event: TypeAlias = (
     Snapshot | Missed | MemberJoined | MemberLeft | MemberChanged | SelfChanged | RoomEntered | RoomLeft
     | CoordinatorChanged | RoomsChanged | Speaking | Levels | ChatAdded | Notice
+    | WordsShown
 )  # fmt: skip

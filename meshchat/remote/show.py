@@ -27,6 +27,7 @@ from meshchat.remote.events import (
     SelfChanged,
     Snapshot,
     Speaking,
+    WordsShown,
 )
 from meshchat.remote.state import (
     Answer,
@@ -44,6 +45,7 @@ from meshchat.remote.state import (
     ShareStatus,
     Status,
     Watching,
+    Words,
 )
 from meshchat.units import safe_lines, safe_text, short
 
@@ -55,6 +57,8 @@ CLOCK_OFF_MS_MAX = 86_400_000
 
 UNKNOWN = "-"
 
+_AGREE = "{} sees the same two words? Then run: meshchat verify {} --agreed"
+
 NO_NAME = "(locked)"
 """A room that does not show its name."""
 
@@ -64,6 +68,8 @@ def answer_text(answer: Answer) -> str:
     match answer:
         case Done() | Said():
             return ""
+        case Words(member, alias, words):
+            return f"{_clean(words, TEXT_CHARACTERS_MAX)}\n{_AGREE.format(_who(member, alias), _clean(short(member)))}"
         case Invited(link) | Watching(page=link):
             return _clean(link, LINK_CHARACTERS_MAX)
         case RoomList() | MemberList():
@@ -130,13 +136,15 @@ def _of_room(event: RoomEntered | RoomLeft | RoomsChanged | CoordinatorChanged) 
             return f"coordinator  {_coordinator(coordinator)} in epoch {epoch}"
 
 
-def _of_self(event: SelfChanged | Levels | Notice | Missed) -> str:
+def _of_self(event: SelfChanged | Levels | Notice | Missed | WordsShown) -> str:
     match event:
         case SelfChanged(alias, muted, deafened):
             return f"self         {_clean(alias)}: {_flags(muted=muted, deafened=deafened) or 'open'}"
         case Levels(levels_db):
             loud = (f"{_clean(short(member))} {_number(level)} dB" for member, level in levels_db.items())
             return f"levels       {', '.join(loud)}"
+        case WordsShown(member, alias, words):
+            return f"words        with {_who(member, alias)}: {_clean(words, TEXT_CHARACTERS_MAX)}"
         case Notice(severity, text):
             return f"{severity:<12} {_clean(text, TEXT_CHARACTERS_MAX)}"
         case Missed(count):
@@ -244,11 +252,12 @@ def _room(room: RoomStatus) -> str:
 def _marks(member: MemberStatus) -> str:
     volume = "" if member.volume == 1.0 else f"volume {member.volume:g}"
     by = f"muted by {_clean(short(member.muted_by))}" if member.muted_by else ""
+    known = _flags(verified=member.verified, IMPOSTOR=member.impostor)
     said = _flags(
         you=member.you, coordinator=member.coordinator, moderator=member.moderator, speaking=member.speaking,
         muted=member.muted, deafened=member.deafened, sharing=member.sharing,
     )  # fmt: skip
-    return ", ".join(filter(None, (said, by, volume)))
+    return ", ".join(filter(None, (said, known, by, volume)))
 
 
 def _flags(**flags: bool) -> str:

@@ -51,6 +51,10 @@ class MemberStatus(Struct, frozen=True):
     """The id of the moderator that muted it; null if none has."""
     sharing: bool = False
     """Whether it shares a screen."""
+    verified: bool = False
+    """Whether words were compared with it, at whatever time."""
+    impostor: bool = False
+    """Whether it calls itself what a verified peer does: it hears nothing from here, and is not played."""
 
 
 class RoomStatus(Struct, frozen=True):
@@ -75,6 +79,14 @@ class Invited(Struct, frozen=True, tag_field="answer", tag="invited"):
 
     link: str
     """`meshchat://...`; whoever has it can come in."""
+
+
+class Words(Struct, frozen=True, tag_field="answer", tag="words"):
+    """Words to compare with a member: the same on both sides, if nobody sits between."""
+
+    id: str
+    alias: str
+    words: str
 
 
 class RoomList(Struct, frozen=True, tag_field="answer", tag="rooms"):
@@ -223,4 +235,4 @@ class ChatHistory(Struct, frozen=True, tag_field="answer", tag="chat"):
     lines: tuple[ChatLine, ...]
 
 
-Answer: TypeAlias = Done | Invited | RoomList | MemberList | Said | ChatHistory | Watching | ScreenList | Status
+Answer: TypeAlias = Done | Words | Invited | RoomList | MemberList | Said | ChatHistory | Watching | ScreenList | Status
