@@ -45,6 +45,8 @@ class Trust:
     def met(self, peer: PeerId, alias: str) -> None:
         """A member is here under that alias."""
         known, alias = self._known.known(peer), self._own_alias(peer, alias)
+        if alias == short(peer):  # it has not said yet what it is called
+            return
         if self._known.meet(peer, alias, _today()) is Verdict.ALIAS_CHANGED and known:
             self._notice("info", f"{alias} ({short(peer)}) was {known.alias} when you last met")
 

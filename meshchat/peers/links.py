@@ -69,6 +69,8 @@ class Link:
     """Whether its hello has come."""
     keep: bool = False
     """Whether it asked to keep the link without a common room."""
+    shown: bool = False
+    """Whether it was told who we are in our room."""
     admitted: bool = False
     """Whether it counts as a member of our room."""
     addresses: tuple[str, ...] = ()

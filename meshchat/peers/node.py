@@ -202,12 +202,10 @@ class Node:
             self._circle.wishes.append(out.Drop(peer, "too many links"))
             return
         keep = seed is not None
-        self.links[peer] = Link(peer, address, up_at=now, heard_at=now, seed=seed, keep=keep)
-        every_ms = int(self._circle.every * 1000)
-        self._circle.send(
-            peer, Hello(PROTOCOL, self._circle.addresses, keep, *self._shown_to(self.links[peer]), every_ms)
-        )
-        self._pulse.start(self.links[peer])
+        link = self.links[peer] = Link(peer, address, up_at=now, heard_at=now, seed=seed, keep=keep)
+        shown, every_ms = self._shown_to(link), int(self._circle.every * 1000)
+        self._circle.send(peer, Hello(PROTOCOL, self._circle.addresses, keep, *shown, every_ms))
+        self._pulse.start(link)
 
     def link_down(self, peer: PeerId, reason: str, now: Seconds) -> None:
         """The link to `peer` is gone."""
@@ -258,9 +256,7 @@ class Node:
     def timer(self) -> Seconds | None:
         """When `tick` wants to be called next."""
         times = [self._pulse.due, self._look_at] if self.links else []
-        times += self._visits.timers + self._outreach.timers
-        if self.room:
-            times.append(self.room.timer)
+        times += self._visits.timers + self._outreach.timers + ([self.room.timer] if self.room else [])
         return min(times, default=None)
 
     def tick(self, now: Seconds) -> Seconds | None:
@@ -286,9 +282,8 @@ class Node:
 
     def _shown_to(self, link: Link) -> tuple[Presence | None, Claim | None]:
         """Who we are in our room, as far as that peer may know."""
-        if self.room is None or not self.room.gate.trusts(link):
-            return None, None
-        return self.room.presence(), self.room.election.followed
+        link.shown = self.room is not None and self.room.gate.trusts(link)
+        return (self.room.presence(), self.room.election.followed) if self.room and link.shown else (None, None)
 
     def _greeted(self, link: Link, hello: Hello, now: Seconds) -> None:
         if hello.protocol != PROTOCOL:
@@ -305,7 +300,7 @@ class Node:
 
     def _trust(self, link: Link, now: Seconds) -> None:
         """A peer may be a member that might not be before: it hears who we are, and what it said of itself counts."""
-        self._circle.send(link.peer, Moved(*self._shown_to(link)))
+        self._show(link)
         self._moved(link, link.presence, link.claim, now)
 
     def _follow_law(self, now: Seconds) -> None:
@@ -333,6 +328,8 @@ class Node:
             room.said(link)
         if room and is_here and not was_here:
             self.directory.met(link.peer, link.address, RoomHint(room.id, room.name), now)
+            if not link.shown:  # we trusted it before its hello came, and after ours went
+                self._show(link)
             room.welcome(link)
         elif room and is_here and before != presence:
             room.chair.list(link)
@@ -375,7 +372,10 @@ class Node:
 
     def _tell_presence(self) -> None:
         for link in self.links.values():
-            self._circle.send(link.peer, Moved(*self._shown_to(link)))
+            self._show(link)
+
+    def _show(self, link: Link) -> None:
+        self._circle.send(link.peer, Moved(*self._shown_to(link)))
 
     def _drop_silent(self, now: Seconds) -> None:
         for link in list(self.links.values()):
