@@ -16,23 +16,19 @@ from dataclasses import dataclass
 
 from meshchat.audio import Microphone, Speaker, open_microphone, open_speaker
 from meshchat.calling.incoming import Incoming
-from meshchat.calling.outgoing import Outgoing
+from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
 from meshchat.codec import OpusDecoder, OpusEncoder
 from meshchat.config import Config
 from meshchat.errors import WireError
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice, VoiceStats
-from meshchat.sframe import OVERHEAD_BYTES_MAX
 from meshchat.units import SAMPLE_RATE, PeerId, Seconds
-from meshchat.wire import SEALED_BYTES_MAX, ReportBlock, encode_receiver_report, parse_receiver_report
+from meshchat.wire import ReportBlock, encode_receiver_report, parse_receiver_report
 
 log = logging.getLogger(__name__)
 
 BLOCK_MS_MAX = 10.0
 """What the speaker asks for at once: a longer frame is no reason for a longer block, which would only add delay."""
-
-OPUS_BYTES_MAX = SEALED_BYTES_MAX - OVERHEAD_BYTES_MAX
-"""What one datagram holds; only 60 ms at more than 150 kbit/s would need more, and is coded with less instead."""
 
 REPORT_S: Seconds = 1.0
 """Between two receiver reports to one sender; RFC 3550 section 6.2 allows faster ones, a LAN needs none."""
@@ -40,6 +36,8 @@ REPORT_S: Seconds = 1.0
 LOSS_MEMORY_S: Seconds = 5.0
 """How long a receiver's report counts."""
 
+LOSS_KEPT = 0.5
+"""What a report leaves of the loss reported before: up at once, down in some seconds, as one second tells little."""
 
 LOSS_WEIGHT = 0.3
 """Share of the newest second in the loss shown: a burst fades from sight within some ten seconds."""
@@ -53,6 +51,17 @@ class Reported:
     """Received so far, at the last report."""
     loss_percent: float = 0.0
     """Smoothed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What one member said of ours, of late."""
+
+    at: Seconds = -LOSS_MEMORY_S
+    """When."""
+    percent: float = 0.0
+    longest_run: int = 0
+    """Packets lost at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ class Call:
             complexity=config.complexity,
             rate=config.rate,
             dtx=config.dtx,
-            packet_bytes_max=OPUS_BYTES_MAX,
+            packet_bytes_max=PAYLOAD_BYTES_MAX,
         )
         self.outgoing = Outgoing(encoder, send_media)
         self.microphone: Microphone = open_microphone(
@@ -92,7 +101,7 @@ class Call:
         self.speaker: Speaker = open_speaker(config.speaker, block_samples, lambda text: notify("speaker", text))
         self._volumes: dict[PeerId, float] = {}
         self._hushed: set[PeerId] = set()
-        self._losses: dict[PeerId, tuple[Seconds, float]] = {}
+        self._losses: dict[PeerId, Loss] = {}
         self._reported: dict[PeerId, Reported] = {}
         self._ssrc = 0
 
@@ -183,6 +192,7 @@ class Call:
                 jitter=report.jitter,
                 last_sender_report=0,
                 delay_since_last_sender_report=0,
+                longest_run=report.longest_run,
             )
             yield flow.peer, encode_receiver_report(self._ssrc, [block])
 
@@ -192,9 +202,13 @@ class Call:
             raise WireError("a report from outside the room")
         for block in parse_receiver_report(data)[1]:
             if block.ssrc == self._ssrc:
-                self._losses[peer] = (now, 100.0 * block.fraction_lost / 256)
-        recent = [loss for at, loss in self._losses.values() if now - at < LOSS_MEMORY_S]
-        self.outgoing.expected_loss_percent = max(recent, default=0.0)
+                before = self._losses.get(peer, Loss())
+                percent = max(100.0 * block.fraction_lost / 256, LOSS_KEPT * before.percent)
+                self._losses[peer] = Loss(now, percent, max(block.longest_run, int(LOSS_KEPT * before.longest_run)))
+        recent = [loss for loss in self._losses.values() if now - loss.at < LOSS_MEMORY_S]
+        self.outgoing.protect(
+            max((loss.percent for loss in recent), default=0.0), max((loss.longest_run for loss in recent), default=0)
+        )
 
     def _set_gain(self, peer: PeerId) -> None:
         flow = self.incoming.inflow(peer)

@@ -33,8 +33,9 @@ because this program sends none and each freedom would be a place for a stranger
 is that a later version that adds an extension needs a new layout on both sides; the hello of the control
 connection carries the version. One fixed layout is also one `unpack`, and this is the hottest path there is.
 
-Receiver reports are RTCP (RFC 3550 section 6.4.2), one report per message, without compound packets: they
-travel in QUIC DATAGRAM frames, which authenticate and encrypt them. Worked examples: docs/wire.md.
+Receiver reports are RTCP (RFC 3550 section 6.4.2), one report per message, without compound packets; a word for each
+block follows as profile-specific extension (section 6.4.3), the longest run of losses. They travel in QUIC DATAGRAM
+frames, which authenticate and encrypt them. Worked examples: docs/wire.md.
 """
 
 from __future__ import annotations
@@ -64,6 +65,9 @@ PAYLOAD_TYPE_OPUS = 111
 PAYLOAD_TYPE_SCREEN = 112
 """RTP payload type of a part of a shared screen, likewise."""
 
+PAYLOAD_TYPE_COPIES = 113
+"""RTP payload type of sound with earlier frames before it (`media.copies`), in the same stream and sequence."""
+
 LEVEL_EXTENSION_ID = 1
 """Local identifier of the audio level; there is no SDP to negotiate another (RFC 8285 section 4.2 allows 1..14)."""
 
@@ -85,6 +89,8 @@ _PAYLOAD_TYPES_RTCP = range(64, 96)
 
 _REPORT_HEADER = struct.Struct("!BBHI")
 _REPORT_BLOCK = struct.Struct("!IIIIII")
+_REPORT_RUN = struct.Struct("!I")
+_BLOCK_WORDS = (_REPORT_BLOCK.size + _REPORT_RUN.size) // 4
 _RECEIVER_REPORT = 201
 _PACKETS_LOST_MIN, _PACKETS_LOST_MAX = -(1 << 23), (1 << 23) - 1
 
@@ -211,14 +217,17 @@ class ReportBlock:
     """Middle 32 bits of the time in the last sender report, 0 for none."""
     delay_since_last_sender_report: int
     """In 1/65536 s, 0 for none."""
+    longest_run: int
+    """Most packets missing at once since the last report, 32 bits; in the extension after the blocks."""
 
 
 def encode_receiver_report(ssrc: int, blocks: Sequence[ReportBlock]) -> bytes:
     """One RTCP receiver report by `ssrc`; more than 31 blocks is our own bug and raises `ValueError`."""
     if len(blocks) > REPORT_BLOCKS_MAX:
         raise ValueError(f"{len(blocks)} report blocks, but one report holds {REPORT_BLOCKS_MAX}")
-    header = _REPORT_HEADER.pack(0x80 | len(blocks), _RECEIVER_REPORT, 1 + 6 * len(blocks), ssrc)
-    return header + b"".join(_encode_block(block) for block in blocks)
+    header = _REPORT_HEADER.pack(0x80 | len(blocks), _RECEIVER_REPORT, 1 + _BLOCK_WORDS * len(blocks), ssrc)
+    runs = b"".join(_REPORT_RUN.pack(block.longest_run) for block in blocks)
+    return header + b"".join(_encode_block(block) for block in blocks) + runs
 
 
 def _encode_block(block: ReportBlock) -> bytes:
@@ -243,16 +252,19 @@ def parse_receiver_report(data: bytes) -> tuple[int, tuple[ReportBlock, ...]]:
     if first & 0xE0 != 0x80 or packet_type != _RECEIVER_REPORT:
         raise WireError(f"RTCP packet begins {first:#04x} {packet_type}, not a receiver report")
     count = first & 0x1F
-    if words != 1 + 6 * count or len(data) != 4 * (1 + words):
+    if words != 1 + _BLOCK_WORDS * count or len(data) != 4 * (1 + words):
         raise WireError(f"RTCP receiver report: {count} blocks, {words} words and {len(data)} bytes disagree")
-    return ssrc, tuple(_parse_block(data, at) for at in range(_REPORT_HEADER.size, len(data), _REPORT_BLOCK.size))
+    runs_at = _REPORT_HEADER.size + count * _REPORT_BLOCK.size
+    blocks = range(_REPORT_HEADER.size, runs_at, _REPORT_BLOCK.size)
+    runs = range(runs_at, len(data), _REPORT_RUN.size)
+    return ssrc, tuple(_parse_block(data, at, run_at) for at, run_at in zip(blocks, runs, strict=True))
 
 
-def _parse_block(data: bytes, at: int) -> ReportBlock:
+def _parse_block(data: bytes, at: int, run_at: int) -> ReportBlock:
     ssrc, losses, highest, jitter, last, delay = _REPORT_BLOCK.unpack_from(data, at)
     lost = losses & 0xFF_FFFF
     signed = lost - (1 << 24) if lost > _PACKETS_LOST_MAX else lost
-    return ReportBlock(ssrc, losses >> 24, signed, highest, jitter, last, delay)
+    return ReportBlock(ssrc, losses >> 24, signed, highest, jitter, last, delay, *_REPORT_RUN.unpack_from(data, run_at))
 
 
 def binding_indication(transaction: bytes) -> bytes:

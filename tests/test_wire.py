@@ -25,9 +25,7 @@ sealed = st.binary(min_size=wire.SEALED_BYTES_MIN, max_size=wire.SEALED_BYTES_MA
 headers = st.tuples(
     payload_types, st.booleans(), bits16, bits32, bits32, st.integers(0, wire.LEVEL_SILENT), st.booleans()
 )
-blocks = st.builds(
-    ReportBlock, bits32, st.integers(0, 255), st.integers(-(1 << 23), (1 << 23) - 1), bits32, bits32, bits32, bits32
-)
+blocks = st.builds(ReportBlock, bits32, st.integers(0, 255), st.integers(-(1 << 23), (1 << 23) - 1), *[bits32] * 5)
 
 HEADER = wire.media_header(wire.PAYLOAD_TYPE_OPUS, True, 0x1234, 0xC0FFEE, 0xDECAFBAD, 37, True)
 
@@ -189,7 +187,8 @@ def _report_or_wire_error(data: bytes) -> None:
         ("padding", 0, 0xA1),
         ("two blocks claimed, one there", 0, 0x82),
         ("a sender report", 1, 200),
-        ("a word more than there is", 3, 8),
+        ("a word more than there is", 3, 9),
+        ("no extension", 3, 7),
     ],
 )
 def test_rtcp_that_we_do_not_send_is_refused(what: str, at: int, value: int) -> None:
@@ -218,7 +217,7 @@ def test_one_report_holds_31_blocks() -> None:
 
 
 def _block(ssrc: int = 7, fraction_lost: int = 0, packets_lost: int = 0) -> ReportBlock:
-    return ReportBlock(ssrc, fraction_lost, packets_lost, 100, 0, 0, 0)
+    return ReportBlock(ssrc, fraction_lost, packets_lost, 100, 0, 0, 0, 0)
 
 
 # Opening a firewall
@@ -262,7 +261,12 @@ def examples() -> dict[str, tuple[bytes, dict[str, str]]]:
 
 
 def test_the_document_has_the_examples() -> None:
-    assert set(examples()) == {"a media packet", "a receiver report", "a binding indication"}
+    assert set(examples()) == {
+        "a media packet",
+        "sound with two copies",
+        "a receiver report",
+        "a binding indication",
+    }
 
 
 def test_the_documents_media_packet_parses_and_opens_as_it_says() -> None:
@@ -295,6 +299,7 @@ def test_the_documents_receiver_report_is_what_it_says() -> None:
         "jitter": str(block.jitter),
         "last_sender_report": str(block.last_sender_report),
         "delay_since_last_sender_report": str(block.delay_since_last_sender_report),
+        "longest_run": str(block.longest_run),
     } == fields
 
 

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 
 from meshchat.errors import WireError
 from meshchat.media.arrivals import Arrival
+from meshchat.media.copies import Copy, split_copies
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice
 from meshchat.sframe import STEP_BITS, ReceiveKey, peek, ratchet
 from meshchat.units import PeerId, Seconds
-from meshchat.wire import PAYLOAD_TYPE_OPUS, MediaPacket, parse_media
+from meshchat.wire import PAYLOAD_TYPE_COPIES, PAYLOAD_TYPE_OPUS, MediaPacket, parse_media
+
+_SOUND = (PAYLOAD_TYPE_OPUS, PAYLOAD_TYPE_COPIES)
 
 KEYS_MAX = 4
 """Keys kept for one stream: the one in use, one told ahead, and those whose packets may still be under way."""
@@ -104,7 +107,7 @@ class Incoming:
             self.drops.malformed += 1
             return
         known = False
-        for flow in self._by_ssrc.get(packet.ssrc, ()) if packet.payload_type == PAYLOAD_TYPE_OPUS else ():
+        for flow in self._by_ssrc.get(packet.ssrc, ()) if packet.payload_type in _SOUND else ():
             key = flow.keys.get(key_id) or _stepped(flow, key_id)
             known = known or key is not None
             if key is not None and self._open(flow, packet, key, now):
@@ -118,7 +121,14 @@ class Incoming:
         except WireError:
             return False
         flow.heard_at = now
-        flow.voice.put(Arrival(packet.sequence, packet.timestamp, packet.marker, payload, now))
+        copies: tuple[Copy, ...] = ()
+        if packet.payload_type == PAYLOAD_TYPE_COPIES:
+            try:
+                copies, payload = split_copies(payload)
+            except WireError:
+                self.drops.malformed += 1
+                return True
+        flow.voice.put(Arrival(packet.sequence, packet.timestamp, packet.marker, payload, now, copies))
         return True
 
     def _index(self) -> None:

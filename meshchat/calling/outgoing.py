@@ -1,5 +1,7 @@
 """A frame from the microphone on its way out: measured, coded, put into RTP, sealed once, sent to everybody.
 
+While receivers report loss, earlier frames go along with it once more (`media.copies`).
+
 All of it runs on the microphone's own thread. The event loop only replaces what the next frame will use: the stream
 with its key, the mute, the loss that receivers report.
 """
@@ -10,10 +12,14 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
+from meshchat.media.copies import Copier, depth
 from meshchat.media.level import Meter, audio_level
-from meshchat.sframe import SendKey
+from meshchat.sframe import OVERHEAD_BYTES_MAX, SendKey
 from meshchat.units import Samples, Seconds
-from meshchat.wire import PAYLOAD_TYPE_OPUS, media_header
+from meshchat.wire import PAYLOAD_TYPE_COPIES, PAYLOAD_TYPE_OPUS, SEALED_BYTES_MAX, media_header
+
+PAYLOAD_BYTES_MAX = SEALED_BYTES_MAX - OVERHEAD_BYTES_MAX
+"""What one datagram holds; only 60 ms at more than 150 kbit/s would need more, and is coded with less instead."""
 
 
 class Encoder(Protocol):
@@ -31,9 +37,10 @@ class Encoder(Protocol):
 class Stream:
     """One run of sequence numbers under one SSRC (RFC 3550 section 5.1), beginning at random."""
 
-    def __init__(self, ssrc: int, key: SendKey) -> None:
+    def __init__(self, ssrc: int, key: SendKey, frame_samples: int) -> None:
         self.ssrc = ssrc
         self.key = key
+        self.copier = Copier(frame_samples, PAYLOAD_BYTES_MAX)
         self.sequence = random.getrandbits(16)
         self.timestamp = random.getrandbits(32)
         self.packets_sent = 0
@@ -45,12 +52,14 @@ class Outgoing:
     def __init__(self, encoder: Encoder, send: Callable[[bytes], object]) -> None:
         """`send` takes a datagram to every member; it is called on the microphone's thread."""
         self.muted = False
-        self.expected_loss_percent = 0.0
+        self.copies = 0
+        """Earlier frames that the next packet is to carry again, as far as the rate allows."""
         self._encoder = encoder
         self._send = send
         self._stream: Stream | None = None
         self._meter = Meter()
-        self._loss_set = 0.0
+        self._loss = self._loss_set = 0.0
+        self._carried = False
         self._gap = True
 
     @property
@@ -74,9 +83,14 @@ class Outgoing:
         A key that is in use stays as it is: begun again it would count its nonces from zero (RFC 9605 section 9.1).
         """
         if self._stream is None or self._stream.ssrc != ssrc:
-            self._stream = Stream(ssrc, SendKey(key_id, base_key))
+            self._stream = Stream(ssrc, SendKey(key_id, base_key), self._encoder.frame_samples)
         elif self._stream.key.key_id != key_id:
             self._stream.key = SendKey(key_id, base_key)
+
+    def protect(self, loss_percent: float, longest_run: int) -> None:
+        """What the worst receiver loses, 0..100, and how many packets at once: repaired from the next frame on."""
+        self._loss = loss_percent
+        self.copies = depth(loss_percent, longest_run)
 
     def stop_stream(self) -> None:
         """We are in no room."""
@@ -96,8 +110,12 @@ class Outgoing:
         if not packet:
             self._gap = True
             return
+        key = stream.key  # the event loop may replace it meanwhile
+        with_copies = stream.copier.add(timestamp, self._gap, packet, key.key_id, self.copies)
+        if not self._gap:
+            self._carried = with_copies is not None
         header = media_header(
-            PAYLOAD_TYPE_OPUS,
+            PAYLOAD_TYPE_COPIES if with_copies else PAYLOAD_TYPE_OPUS,
             self._gap,
             stream.sequence,
             timestamp,
@@ -108,10 +126,13 @@ class Outgoing:
         stream.sequence = (stream.sequence + 1) & 0xFFFF
         stream.packets_sent += 1
         self._gap = False
-        self._send(header + stream.key.seal(header, packet))
+        self._send(header + key.seal(header, with_copies or packet))
 
     def _encode(self, samples: Samples) -> bytes:
-        if self._loss_set != self.expected_loss_percent:
-            self._loss_set = self.expected_loss_percent
+        # Whole copies repair what the encoder's own thin ones would, and those cost the sound itself: PESQ with both
+        # 3.0 and 2.6 at 10 and 20 % loss, with whole ones alone 3.4 and 2.8. So they are for rates that leave no room.
+        loss = 0.0 if self._carried and self.copies else self._loss
+        if self._loss_set != loss:
+            self._loss_set = loss
             self._encoder.set_expected_loss(self._loss_set)
         return self._encoder.encode(samples)

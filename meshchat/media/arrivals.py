@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from meshchat.media.copies import Copy
 from meshchat.units import SAMPLE_RATE, Seconds
 
 BUCKET: Seconds = 0.001
@@ -69,6 +70,8 @@ class Arrival:
     """One Opus packet."""
     at: Seconds
     """When its datagram arrived."""
+    copies: tuple[Copy, ...] = ()
+    """Earlier frames that came along."""
 
 
 class Arrivals:
@@ -102,12 +105,14 @@ class Arrivals:
         self._count(transit - self.base, samples)
         self._settle_target(at, transit - self.base)
 
-    def add_repair(self, at: Seconds, timestamp: int, samples: int) -> None:
-        """Counts a lost frame whose copy came `at` inside a later packet: in effect it arrived then.
+    def add_repair(self, at: Seconds, timestamp: int, samples: int) -> Seconds:
+        """Counts a lost frame whose copy came `at` inside a later packet: in effect it arrived then, this late.
 
-        This is what buys the wait for in-band FEC, and only while losses are worth it.
+        This is what buys the wait for copies and for in-band FEC, and only while losses are worth it.
         """
-        self._count(at - timestamp / SAMPLE_RATE - self.base, samples)
+        lateness = at - timestamp / SAMPLE_RATE - self.base
+        self._count(lateness, samples)
+        return lateness
 
     def _settle_base(self, at: Seconds, transit: Seconds) -> None:
         span = int(at / SPAN)

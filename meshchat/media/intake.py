@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from meshchat.errors import WireError
 from meshchat.media.arrivals import Arrival
+from meshchat.media.copies import Copy
 from meshchat.units import SAMPLE_RATE, Seconds, sequence_distance, timestamp_distance
 
 TRANSIT_JUMP_MAX: Seconds = 1.0
@@ -51,6 +52,7 @@ class Intake:
         self._latest: Packet | None = None
         self._suspect: Packet | None = None
         self._seen = [-1] * REMEMBERED
+        self._restored = [-1] * REMEMBERED
         self.restarts = 0
         self.received = 0
         self.duplicated = 0
@@ -69,6 +71,30 @@ class Intake:
         if self._latest is None or _agree(packet, self._latest):
             return self._believed(packet)
         return self._doubted(packet)
+
+    def restore(self, arrival: Arrival) -> tuple[Packet, ...]:
+        """The frames that had not come until their copies came with this packet, to be asked after `accept`."""
+        latest = self._latest
+        if not arrival.copies or latest is None or latest.sequence != arrival.sequence or latest.at != arrival.at:
+            return ()
+        return tuple(packet for copy in arrival.copies if (packet := self._copied(latest, copy)))
+
+    def was_restored(self, sequence: int, timestamp: int) -> bool:
+        """Whether a copy of the packet came first."""
+        return self._restored[sequence % REMEMBERED] == timestamp
+
+    def _copied(self, carrier: Packet, copy: Copy) -> Packet | None:
+        sequence = (carrier.sequence - copy.steps) & 0xFFFF
+        timestamp = carrier.timestamp - copy.offset
+        if self._seen[sequence % REMEMBERED] == timestamp or self.was_restored(sequence, timestamp):
+            return None
+        try:
+            samples = self._packet_samples(copy.payload)
+        except WireError:
+            self.damaged += 1
+            return None
+        self._restored[sequence % REMEMBERED] = timestamp
+        return Packet(sequence, timestamp, samples, copy.marker, copy.payload, carrier.at)
 
     def _unwrapped(self, arrival: Arrival, samples: int) -> Packet:
         timestamp = arrival.timestamp

@@ -35,6 +35,8 @@ class ReceptionReport:
     """Cycles of 65536 and the highest sequence number: 32 bits."""
     jitter: int
     """Mean deviation of the spacing of packets, in ticks of 48 kHz."""
+    longest_run: int
+    """Most packets missing at once since the report before: 0..`DROPOUT_MAX`. One that is overtaken seems missing."""
 
 
 class Reception:
@@ -48,6 +50,7 @@ class Reception:
         self._jitter = 0.0
         self._previous: tuple[Seconds, int] | None = None
         self._reported = (0, 0)
+        self._longest_run = 0
 
     @property
     def jitter_ms(self) -> float:
@@ -79,14 +82,17 @@ class Reception:
         self._reported = (self.expected, self.received)
         lost = expected - received
         fraction = min(_FRACTION_MAX, (lost << 8) // expected) if expected > 0 and lost > 0 else 0
+        longest_run, self._longest_run = self._longest_run, 0
         cumulative = max(-CUMULATIVE_LOST_MAX - 1, min(CUMULATIVE_LOST_MAX, self.lost))
-        return ReceptionReport(fraction, cumulative, (self._highest or 0) & 0xFFFF_FFFF, int(self._jitter))
+        highest = (self._highest or 0) & 0xFFFF_FFFF
+        return ReceptionReport(fraction, cumulative, highest, int(self._jitter), longest_run)
 
     def _follow(self, highest: int, sequence: int) -> bool:
         """Places the number in the stream; a leap is believed when the next number confirms it (appendix A.1)."""
         step = sequence_distance(sequence, highest & 0xFFFF)
         if -MISORDER_MAX < step < DROPOUT_MAX:
             self._highest = max(highest, highest + step)
+            self._longest_run = max(self._longest_run, step - 1)
             self._astray = None
         elif sequence == self._astray:
             self._restart(sequence)

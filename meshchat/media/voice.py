@@ -8,7 +8,8 @@ sound lies on the tape; the loudspeaker pulls the tape. Each time it runs short 
   moving along the timeline. If the packet turns out to be late, it is played whole and the delay has grown, which
   it had to; if it turns out to be lost, the guess has been played in its place and the timeline leaps over it;
   if the speaker was silent, nothing is owed;
-- a later packet is there and sequence numbers are missing: lost. Read the copy in the later packet, else guess;
+- a later packet is there and sequence numbers are missing: lost. Read the copy in the later packet, else guess. (Whole
+  frames that a later packet carries again are put in their place as they come, and then nothing is missing;)
 - a later packet is there and none is missing: the speaker was silent. Silence has no length that matters: the
   next sound begins as soon as its packets have the slack they need. Here delay is set anew, unheard.
 
@@ -107,6 +108,7 @@ class Voice:
         self._frame = 0
         self._waited = 0  # samples guessed, or silent, without moving along the timeline
         self._concealed = 0
+        self._restored = 0
         self._waits = 0
         self._delay = 0.0  # samples, when a packet was last played; while guessing nobody knows
 
@@ -154,7 +156,7 @@ class Voice:
             playout_delay_ms=self._delay / _SAMPLES_PER_MS,
             target_delay_ms=1000 * self._arrivals.target,
             concealed_ms=self._concealed / _SAMPLES_PER_MS,
-            recovered_ms=self._decoding.recovered / _SAMPLES_PER_MS,
+            recovered_ms=(self._restored + self._decoding.recovered) / _SAMPLES_PER_MS,
             waits=self._waits,
             shortened_ms=self._shaper.cut / _SAMPLES_PER_MS,
             lengthened_ms=self._shaper.added / _SAMPLES_PER_MS,
@@ -174,8 +176,25 @@ class Voice:
                 self.reception.put(packet.sequence, packet.timestamp & 0xFFFF_FFFF, packet.at)
                 if self._restarts != self._intake.restarts:
                     self._begin_anew()
-                self._arrivals.add(packet.at, packet.timestamp, packet.samples)
-                self._jitter.put(packet, self._end)
+                if not self._intake.was_restored(packet.sequence, packet.timestamp):
+                    self._arrivals.add(packet.at, packet.timestamp, packet.samples)
+                    self._jitter.put(packet, self._end)
+            for packet in self._intake.restore(arrival):
+                self._restore(packet)
+
+    def _restore(self, packet: Packet) -> None:
+        """Takes a copy of what was lost, unless its moment is over: a guess was played in its place, or would be.
+
+        Before the first sound, and after silence, the moment is over when the wait that the arrivals ask for is.
+        """
+        lateness = self._arrivals.add_repair(packet.at, packet.timestamp, packet.samples)
+        if self._end is None or self._silent:
+            in_time = lateness <= self._arrivals.target and (self._end is None or packet.timestamp >= self._end)
+        else:
+            in_time = packet.timestamp >= self._end and packet.end > self._end + self._waited
+        if in_time:
+            self._restored += packet.samples
+            self._jitter.put(packet, self._end)
 
     def _begin_anew(self) -> None:
         """The sender has a new timeline; nothing of the old one compares with it."""
@@ -279,7 +298,9 @@ class Voice:
             self._late(self._waited)
             self._waited = 0
         if sequence_distance(packet.sequence, self._expected) > 0 and self._decoding.has_copy(packet.payload):
-            self._arrivals.add_repair(packet.at, packet.timestamp - packet.samples, packet.samples)
+            before = packet.timestamp - packet.samples
+            if not self._intake.was_restored((packet.sequence - 1) & 0xFFFF, before):
+                self._arrivals.add_repair(packet.at, before, packet.samples)
         place = self._tape.pending
         fresh = self._unreel()
         if self._shaper.wants_room(fresh, place, packet.samples, self._wish) and self._next_follows():
