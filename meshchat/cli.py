@@ -127,8 +127,10 @@ def _open_terminal(settings: config.Config, given: Mapping[str, object]) -> int:
         _parser().print_help(sys.stderr)
         return WRONG_USAGE
     from meshchat import tui
+    from meshchat.view.browser import has_display
 
-    return tui.run(settings, config.spelt(given), welcome=config.is_new(given, os.environ))
+    is_new, display = config.is_new(given, os.environ), has_display(os.environ, sys.platform)
+    return tui.run(settings, config.spelt(given), welcome=is_new, display=display)
 
 
 async def _ask(profile: Path, words: argparse.Namespace) -> None:

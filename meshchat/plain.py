@@ -18,7 +18,7 @@ from meshchat import control
 from meshchat.attach import Attachment
 from meshchat.errors import MeshchatError, UsageError
 from meshchat.units import safe_lines, safe_text
-from meshchat.view.sentences import changes, member_sentence, room_sentence
+from meshchat.view.sentences import changes, forward_sentence, member_sentence, room_sentence
 from meshchat.view.state import Happening, State, reduce
 
 LINK_SCHEME = "meshchat://"
@@ -34,13 +34,21 @@ HELP = """\
 /invite           the link of this room      /name NAME   change your name
 /mute /unmute     your microphone            /deafen /undeafen  what you hear
 /volume NAME N    1 is as sent, 0 is silent  /kick NAME   send somebody out, as a moderator
+/share /unshare   show your screen, or not   /watch NAME  where to look at somebody's; /unwatch NAME
 /quit             end the call               /detach      leave the call running
 Anything else is written to the room."""
 
 WITHOUT_WORDS: dict[str, Callable[[], control.Command]] = {
     "leave": control.Leave, "mute": control.Mute, "unmute": control.Unmute, "deafen": control.Deafen,
-    "undeafen": control.Undeafen, "invite": control.Invite,
+    "undeafen": control.Undeafen, "invite": control.Invite, "share": control.ShareStart,
+    "unshare": control.ShareStop,
 }  # fmt: skip
+
+OF_A_MEMBER: dict[str, type[control.Kick] | type[control.Watch] | type[control.Unwatch]] = {
+    "kick": control.Kick,
+    "watch": control.Watch,
+    "unwatch": control.Unwatch,
+}
 
 TOLD_HERE = ("rooms", "who", "help", "quit", "detach")
 
@@ -72,8 +80,8 @@ def _named(word: str, rest: str) -> control.Command:
             return control.Create(name=name, locked=word == "locked")
         case "name":
             return control.Alias(name=name)
-        case "kick":
-            return control.Kick(member=name)
+        case "kick" | "watch" | "unwatch":
+            return OF_A_MEMBER[word](member=name)
         case "volume":
             return _volume(name)
     raise UsageError(f"/{safe_text(word)} is no command; /help lists them")
@@ -147,6 +155,9 @@ class Conversation:
         answer = await self._attachment.ask(command)
         if isinstance(answer, control.Invited):
             self._say(f"Invite link: {safe_text(answer.link, 512, 512)}")
+        if isinstance(answer, control.Watching):
+            page = safe_text(answer.page, 512, 512)
+            self._say(f"Open this in a browser on this machine; it opens once: {page}\n{forward_sentence(page)}")
 
 
 def _read_lines(loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[str | None]) -> None:

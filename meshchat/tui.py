@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +22,7 @@ from meshchat import config, control
 from meshchat.attach import Attachment
 from meshchat.errors import MeshchatError, NoDaemon, UsageError
 from meshchat.units import Seconds, safe_text
+from meshchat.view import browser
 from meshchat.view.actions import ACTIONS, is_possible
 from meshchat.view.dialogs import WelcomeBox
 from meshchat.view.intents import Detach, Finish, Read, Start, StateChanged, Wish
@@ -47,9 +48,13 @@ class MeshchatApp(App[str]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "finish", "Quit", show=False, priority=True)]
 
     def __init__(
-        self, profile: Path, words: Sequence[str] = (), *, welcome: bool = False, signs: Signs = DRAWN
-    ) -> None:
-        """`words` are options for a daemon that has to be started; `welcome` asks for a name first."""
+        self, profile: Path, words: Sequence[str] = (), *, welcome: bool = False, signs: Signs = DRAWN,
+        browse: Callable[[str], bool] | None = None,
+    ) -> None:  # fmt: skip
+        """`words` are options for a daemon that has to be started; `welcome` asks for a name first.
+
+        `browse` opens a page, blocks, and tells whether it did; None where there is no display for one.
+        """
         super().__init__()
         self._profile = profile
         self._welcome = welcome
@@ -58,6 +63,7 @@ class MeshchatApp(App[str]):
         self.state = State(wall_ahead_s=time.time() - time.monotonic())
         self.main = MainScreen(self._attachment.ask, signs)
         self._signs = signs
+        self._browse = browse
 
     def on_mount(self) -> None:
         """Show the main screen and look for the daemon."""
@@ -159,6 +165,10 @@ class MeshchatApp(App[str]):
             return
         if isinstance(answer, control.Invited):
             self.main.show_invited(answer.link)
+        if isinstance(answer, control.Watching):
+            self.main.show_watched(answer, self._browse is not None)
+            if self._browse and not await asyncio.to_thread(self._browse, answer.page):
+                self.observe(Told("warning", "No browser opened; copy the address and open it yourself."))
 
     def _welcomed(self, answer: control.Answer | None) -> None:
         """The first run is over: keep the name, so that it is asked for once."""
@@ -173,11 +183,15 @@ def _left_running(state: State) -> str:
     return f"{where}; meshchat opens it again, meshchat stop ends it."
 
 
-def run(settings: config.Config, words: Sequence[str], *, welcome: bool) -> int:
-    """Show the UI until the person leaves it; the exit status. `words` are options for a daemon that is started."""
+def run(settings: config.Config, words: Sequence[str], *, welcome: bool, display: bool) -> int:
+    """Show the UI until the person leaves it; the exit status. `words` are options for a daemon that is started.
+
+    `display`: a browser could show itself to the person.
+    """
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     signs = PLAIN if settings.ascii_signs or not is_unicode else DRAWN
-    app = MeshchatApp(settings.profile, words, welcome=welcome, signs=signs)
+    browse = browser.open_page if display else None
+    app = MeshchatApp(settings.profile, words, welcome=welcome, signs=signs, browse=browse)
     app.theme = theme_for(app, settings.theme)
     parting = app.run()
     if parting:

@@ -27,6 +27,7 @@ from meshchat.errors import Refused
 ADA, BOB, EVE = "ad" * 32, "b0" * 32, "ee" * 32
 KITCHEN, BOARD = "0a" * 16, "0b" * 16
 LINK = "meshchat://AQ-the-link"
+PAGE = "http://127.0.0.1:40123/?token=once"
 
 
 def member(member_id: str, alias: str, **more: object) -> MemberStatus:
@@ -53,7 +54,7 @@ def room(*others: MemberStatus, name: str = "kitchen", moderator: bool = False) 
 
 @dataclass
 class Script:
-    """What the daemon knows and what it heard; `refusal` is what it says to joins and creations."""
+    """What the daemon knows and what it heard; `refusal` is what it says to joins, creations and screens."""
 
     server: ControlServer = field(init=False)
     profile: Path
@@ -91,17 +92,19 @@ class Script:
                 return control.Invited(LINK)
             case control.Invite():
                 raise Refused("room is open: kitchen; whoever knows its name can join it")
-            case control.Create() | control.Join() | control.Enter() | control.Say() if self.refusal:
+            case control.Create() | control.Join() | control.Enter() | control.Say() | control.ShareStart() if (
+                self.refusal
+            ):
                 raise Refused(self.refusal)
             case control.Create(locked=True):
                 return control.Invited(LINK)
-            case control.Chat():
-                return control.ChatHistory(self.chat)
+            case control.Watch(member=watched):
+                return control.Watching(watched, "bob", PAGE, PAGE.replace("http", "ws"), already=False)
             case control.Say(text=text):
                 self.publish(control.ChatAdded(said(2 * 10**12, self.alias, text, you=True)))
                 return control.Said("aa" * 16, 1)
         self.obey(command)
-        return control.Done()
+        return control.ChatHistory(self.chat) if isinstance(command, control.Chat) else control.Done()
 
     def obey(self, command: Command) -> None:
         match command:
@@ -112,9 +115,17 @@ class Script:
             case control.Mute() | control.Unmute():
                 self.muted = isinstance(command, control.Mute)
                 self.publish(control.SelfChanged(self.alias, self.muted, False, "default", "default"))
+            case control.ShareStart() | control.ShareStop():
+                self.share(isinstance(command, control.ShareStart))
             case control.Alias(name=name):
                 self.alias = name
                 self.publish(control.SelfChanged(name, self.muted, False, "default", "default"))
+
+    def share(self, sharing: bool) -> None:
+        assert self.room is not None
+        me = structs.replace(self.room.members[0], sharing=sharing)
+        self.room = structs.replace(self.room, members=(me, *self.room.members[1:]))
+        self.publish(control.MemberChanged(me))
 
     def enter(self, entered: RoomStatus) -> None:
         self.room = entered

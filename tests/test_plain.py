@@ -13,7 +13,7 @@ import pytest
 from meshchat import control
 from meshchat.errors import UsageError
 from meshchat.plain import Conversation, Wanted, wanted
-from tests.scripted_daemon import BOB, LINK, Script, came, member, playing, room, said, summary
+from tests.scripted_daemon import BOB, LINK, PAGE, Script, came, member, playing, room, said, summary
 
 PATIENCE_S = 60.0
 
@@ -32,6 +32,10 @@ PATIENCE_S = 60.0
         ("/locked den", control.Create(name="den", locked=True)),
         ("/name Grete", control.Alias(name="Grete")),
         ("/volume bob smith 0.5", control.Volume(member="bob smith", gain=0.5)),
+        ("/share", control.ShareStart()),
+        ("/unshare", control.ShareStop()),
+        ("/watch bob smith", control.Watch(member="bob smith")),
+        ("/unwatch bob", control.Unwatch(member="bob")),
         ("/kick bob", control.Kick(member="bob")),
     ],
 )
@@ -98,6 +102,21 @@ async def test_a_person_joins_talks_and_hears_what_happens(tmp_path: Path) -> No
         await me.reads("Your microphone is muted.")
         me.types("/who")
         await me.reads("ada: you")
+
+
+async def test_a_screen_is_told_of_and_its_address_given(tmp_path: Path) -> None:
+    def with_bob(script: Script) -> None:
+        script.room = room(member(BOB, "bob"))
+
+    async with listening(tmp_path, with_bob) as me:
+        await me.reads("In kitchen: bob.")
+        me.daemon.publish(control.MemberChanged(member(BOB, "bob", sharing=True)))
+        await me.reads("bob shares a screen.")
+        me.types("/watch bob")
+        await me.reads(PAGE)
+        await me.reads("ssh -L 40123:127.0.0.1:40123")
+        me.daemon.publish(control.MemberChanged(member(BOB, "bob")))
+        await me.reads("bob shares no screen any more.")
 
 
 async def test_what_is_refused_is_said(tmp_path: Path) -> None:

@@ -74,9 +74,10 @@ async def watching(
     welcome: bool = False,
     signs: Signs = DRAWN,
     size: tuple[int, int] = (80, 24),
+    browse: Callable[[str], bool] | None = None,
 ) -> AsyncIterator[Viewer]:
     async with playing(profile, change) as daemon:
-        app = MeshchatApp(profile, welcome=welcome, signs=signs)
+        app = MeshchatApp(profile, welcome=welcome, signs=signs, browse=browse)
         async with app.run_test(size=size) as pilot:
             viewer = Viewer(app, pilot, daemon)
             await viewer.until(lambda: app.state.link == "live" and app.state.peer_id)

@@ -9,8 +9,8 @@ from textual.binding import Binding
 
 from meshchat.view.state import State
 
-When = Literal["always", "live", "in a room", "member", "moderator", "order", "lost", "noticed"]
-"""With what in sight an action has a meaning: a daemon, a room, another member under the cursor, trouble."""
+When = Literal["always", "live", "in a room", "member", "shared", "moderator", "order", "lost", "noticed"]
+"""With what in sight an action has a meaning: a daemon, a room, another member or its screen chosen, trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,9 @@ ACTIONS = (
     Action("leave", "l", "Leave", "leave the room", "in a room", shown=True),
     Action("invite", "i", "Invite", "show the link that lets others into this locked room", "in a room"),
     Action("figures", "f", "Figures", "show or hide how well each member arrives, in numbers", "in a room", shown=True),
+    Action("share", "s", "Share", "share your screen with the room, or share it no more", "in a room", shown=True),
+    Action("watch", "w", "Watch", "look at the screen that the chosen member shares", "shared", shown=True),
+    Action("unwatch", "u", "Look away", "have the chosen member's screen sent here no more", "shared"),
     Action("louder", "plus,equals_sign", "Louder", "play the chosen member louder, for you only", "member"),
     Action("softer", "minus", "Softer", "play the chosen member softer, for you only", "member"),
     Action("hush", "0", "Silence", "silence the chosen member for you, or hear it again", "member"),
@@ -72,6 +75,7 @@ def is_possible(when: When, state: State, member: str | None) -> bool:
         "live": state.link == "live",
         "in a room": state.room is not None,
         "member": is_other,
+        "shared": chosen is not None and not chosen.you and chosen.sharing,
         "moderator": is_moderator,
         "order": is_moderator and is_other,
         "lost": state.link == "lost",

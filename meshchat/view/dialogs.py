@@ -22,6 +22,7 @@ from meshchat.locks import qr
 from meshchat.units import NAME_CHARACTERS_MAX, safe_text
 from meshchat.view.lines import device_line
 from meshchat.view.panes import OwnLevel
+from meshchat.view.sentences import forward_sentence
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
 
@@ -253,8 +254,8 @@ class WelcomeBox(AliasBox):
             self._proposed, field.value = True, state.alias
 
 
-class InviteBox(ModalScreen[None]):
-    """The link to a locked room, as text and as a picture for a telephone."""
+class LinkBox(ModalScreen[None]):
+    """An address to take away."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "dismiss", "Back"),
@@ -264,6 +265,15 @@ class InviteBox(ModalScreen[None]):
     def __init__(self, link: str) -> None:
         super().__init__()
         self._link = safe_text(link, 512, 512)
+
+    def action_copy(self) -> None:
+        """Put it on the clipboard, by the terminal (OSC 52), which works over SSH too."""
+        self.app.copy_to_clipboard(self._link)
+        self.app.notify("copied, if this terminal allows it", timeout=2, markup=False)
+
+
+class InviteBox(LinkBox):
+    """The link to a locked room, as text and as a picture for a telephone."""
 
     def compose(self) -> ComposeResult:
         """The link, and the picture where there is space for it."""
@@ -276,7 +286,24 @@ class InviteBox(ModalScreen[None]):
             if code.fits(self.app.size.width - 6, self.app.size.height - 9):
                 yield Label(Text.from_ansi(code.text), id="code")
 
-    def action_copy(self) -> None:
-        """Put it on the clipboard, by the terminal (OSC 52), which works over SSH too."""
-        self.app.copy_to_clipboard(self._link)
-        self.app.notify("copied, if this terminal allows it", timeout=2, markup=False)
+
+class WatchBox(LinkBox):
+    """Where to look at a member's screen: a page on this machine, which a port forward brings to another one."""
+
+    def __init__(self, watched: control.Watching, opens: bool) -> None:
+        """`opens`: a browser is on its way there."""
+        super().__init__(watched.page)
+        self._alias = safe_text(watched.alias)
+        self._opens = opens
+
+    def compose(self) -> ComposeResult:
+        """The address, and how to get there."""
+        with VerticalScroll(id="box") as box:
+            box.border_title = "Watch"
+            opening = "opens in your browser. Should it not, open this address there:"
+            way = opening if self._opens else "is to be seen in a browser on this machine, at this address:"
+            yield Label(f"The screen of {self._alias} {way}", markup=False)
+            yield Label(self._link, id="link", markup=False)
+            yield Label(forward_sentence(self._link), markup=False)
+            yield Label("The address opens once; w makes a new one, u has the screen sent no more.", classes="above")
+            yield Label("c copies it    Escape goes back", classes="dim")

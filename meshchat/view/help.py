@@ -34,6 +34,7 @@ def help_text(signs: Signs) -> str:
     marks = [
         (signs.speaking, "speaking"), (signs.quiet, "not speaking"), (signs.muted, "muted"),
         (signs.away, "not reached from here, though others hear it"), (signs.coordinator, "keeps the list of members"),
+        (signs.sharing, "shares a screen"),
         (signs.locked, "locked: has an invite link"), (signs.here, "the room that you are in"),
     ]  # fmt: skip
     return "\n".join(f"{key:<{KEY_COLUMNS}}{meaning}" for key, meaning in [*moves, *keys, ("", ""), *marks])

@@ -77,6 +77,7 @@ def state_words(member: MemberStatus, signs: Signs) -> str:
     """What one should know of a member besides its sound."""
     said = {
         signs.coordinator: member.coordinator,
+        signs.sharing: member.sharing,
         "moderator": member.moderator,
         "not reached": not member.reachable,
         "deafened": member.deafened,

@@ -15,7 +15,7 @@ from textual.widgets import Footer, Input
 from meshchat import control
 from meshchat.units import safe_lines
 from meshchat.view.actions import ACTIONS, bindings, is_possible
-from meshchat.view.dialogs import AliasBox, Ask, ConfirmBox, CreateBox, InviteBox, JoinBox, UnlockBox
+from meshchat.view.dialogs import AliasBox, Ask, ConfirmBox, CreateBox, InviteBox, JoinBox, UnlockBox, WatchBox
 from meshchat.view.drawn import Rows
 from meshchat.view.help import HelpPage
 from meshchat.view.intents import Detach, Finish, Read, Start, Wish
@@ -54,6 +54,7 @@ class MainScreen(Screen[None]):
                 yield Chat("chat", follow=True)
                 yield Draft()
         with Horizontal(id="own"):
+            yield Press("sharing", control.ShareStop(), control.ShareStart())
             yield Press("mute", control.Unmute(), control.Mute())
             yield OwnLevel(id="level")
             yield Press("deafen", control.Undeafen(), control.Deafen())
@@ -83,6 +84,8 @@ class MainScreen(Screen[None]):
         self.query_one("#level", OwnLevel).show(state, self._signs)
         for press, is_silent in (("#mute", state.muted), ("#deafen", state.deafened)):
             self.query_one(press, Press).show(is_silent, *own_sound(state, press == "#mute"))
+        self.query_one("#sharing", Press).show(state.sharing, "sharing", "warn")
+        self.set_class(state.sharing, "-sharing")
         self.query_one(NoticeBar).show(state, self._signs)
         self.set_class(state.room is not None, "-inside")
         if entered:
@@ -157,6 +160,22 @@ class MainScreen(Screen[None]):
     def action_invite(self) -> None:
         """The link of the locked room."""
         self.post_message(Wish(control.Invite()))
+
+    def action_share(self) -> None:
+        """The whole screen, or no screen any more."""
+        self.post_message(Wish(control.ShareStop() if self._state.sharing else control.ShareStart()))
+
+    def action_watch(self) -> None:
+        """The screen of the member under the cursor."""
+        member = self.chosen_member()
+        if member is not None:
+            self.post_message(Wish(control.Watch(member=member)))
+
+    def action_unwatch(self) -> None:
+        """That screen no more."""
+        member = self.chosen_member()
+        if member is not None:
+            self.post_message(Wish(control.Unwatch(member=member)))
 
     def action_figures(self) -> None:
         """Show or hide the figures."""
@@ -244,6 +263,10 @@ class MainScreen(Screen[None]):
     def show_invited(self, link: str) -> None:
         """The link of the locked room that one is in."""
         self.app.push_screen(InviteBox(link))
+
+    def show_watched(self, watched: control.Watching, opens: bool) -> None:
+        """Where a screen is to be seen; `opens`: a browser is on its way there."""
+        self.app.push_screen(WatchBox(watched, opens))
 
     def _show_invited(self, answer: control.Answer | None) -> None:
         if isinstance(answer, control.Invited):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from meshchat.control import MemberStatus, RoomSummary
 from meshchat.view.lines import happening_text
@@ -38,10 +39,19 @@ def member_sentence(member: MemberStatus) -> str:
     """A member of the room."""
     said = {
         "you": member.you, "coordinator": member.coordinator, "moderator": member.moderator, "muted": member.muted,
-        "deafened": member.deafened, "speaking": member.speaking, "not reached from here": not member.reachable,
+        "deafened": member.deafened, "speaking": member.speaking, "shares a screen": member.sharing,
+        "not reached from here": not member.reachable,
     }  # fmt: skip
     figures = "" if member.rtt_ms is None else f", {member.rtt_ms:.0f} ms, loss {member.loss_percent or 0.0:.1f} %"
     return f"{member.alias}: {', '.join(word for word, is_so in said.items() if is_so) or 'listening'}{figures}."
+
+
+def forward_sentence(page: str) -> str:
+    """How to see a page of this machine from another one."""
+    port = urlsplit(page).port
+    return (
+        f"If you are here over SSH, run this on the machine in front of you first: ssh -L {port}:127.0.0.1:{port} HOST"
+    )
 
 
 def _line(line: Line) -> str:
@@ -69,7 +79,7 @@ def _rooms(old: State, new: State) -> Iterator[str]:
 
 
 def _members(old: State, new: State) -> Iterator[str]:
-    """Mutes of others, and who was there already when one came in."""
+    """Mutes and screens of others, and who was there already when one came in."""
     if new.room is None:
         return
     if old.room is None or old.room.id != new.room.id:
@@ -80,3 +90,5 @@ def _members(old: State, new: State) -> Iterator[str]:
         before = old.member(member.id)
         if before and not member.you and before.muted != member.muted:
             yield f"{member.alias} {'is muted' if member.muted else 'can be heard again'}."
+        if not member.you and member.sharing != (before is not None and before.sharing):
+            yield f"{member.alias} {'shares a screen' if member.sharing else 'shares no screen any more'}."

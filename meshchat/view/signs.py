@@ -19,6 +19,7 @@ class Signs:
     here: str
     locked: str
     coordinator: str
+    sharing: str
     meter_empty: str
     meter: str
     spark: str
@@ -28,13 +29,13 @@ class Signs:
 
 
 DRAWN = Signs(
-    speaking="●", quiet="○", muted="×", away="?", here="▸", locked="≡", coordinator="◆", meter_empty="·",
-    meter="▏▎▍▌▋▊▉█", spark="▁▂▃▄▅▆▇█", dot="·", ellipsis="…", rule="─",
+    speaking="●", quiet="○", muted="×", away="?", here="▸", locked="≡", coordinator="◆", sharing="▣",
+    meter_empty="·", meter="▏▎▍▌▋▊▉█", spark="▁▂▃▄▅▆▇█", dot="·", ellipsis="…", rule="─",
 )  # fmt: skip
 
 PLAIN = Signs(
-    speaking="*", quiet="o", muted="x", away="?", here=">", locked="=", coordinator="#", meter_empty=".",
-    meter="#", spark="_.-=+*%#", dot="-", ellipsis="~", rule="-",
+    speaking="*", quiet="o", muted="x", away="?", here=">", locked="=", coordinator="#", sharing="%",
+    meter_empty=".", meter="#", spark="_.-=+*%#", dot="-", ellipsis="~", rule="-",
 )  # fmt: skip
 
 

@@ -148,6 +148,12 @@ class State:
     """The time of day less the monotonic clock."""
     notice: Shown | None = None
 
+    @property
+    def sharing(self) -> bool:
+        """Whether one's own screen is shared."""
+        me = self.member(self.peer_id)
+        return me is not None and me.sharing
+
     def member(self, member_id: str) -> MemberStatus | None:
         """The member of that id, if it is in the room."""
         members = self.room.members if self.room else ()
