@@ -120,6 +120,19 @@ async def test_a_locked_room_asks_for_its_link(tmp_path: Path) -> None:
         await me.until(lambda: not isinstance(me.app.screen, Box))
 
 
+async def test_a_room_whose_name_looks_like_markup_is_called_that(tmp_path: Path) -> None:
+    def prepare(script: Script) -> None:
+        script.rooms = (summary("[/den]", locked=True),)
+
+    async with watching(tmp_path, prepare) as me:
+        await me.sees("[/den]")
+        await me.press("enter")
+        await me.sees("[/den] is locked")
+        await me.press("escape")
+        me.daemon.enter(room(member(BOB, "bob"), name="[/den]"))
+        await me.sees("[/den] · 2 members")
+
+
 async def test_what_is_refused_is_said_in_the_box_and_can_be_mended(tmp_path: Path) -> None:
     async with watching(tmp_path, lambda script: setattr(script, "refusal", "room already exists: den")) as me:
         await me.press("n")

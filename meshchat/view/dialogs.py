@@ -56,7 +56,7 @@ class Box(ModalScreen[control.Answer | None]):
     def compose(self) -> ComposeResult:
         """A heading, a line, what is wrong with it, buttons."""
         with Vertical(id="box") as box:
-            box.border_title = self.heading
+            box.border_title = Text(self.heading)  # a str would be read as markup
             yield Label(self.prompt, markup=False)
             yield Input(self._value, id="answer", max_length=self.characters_max)
             yield from self.more()

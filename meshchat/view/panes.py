@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.suggester import Suggester
@@ -47,7 +48,7 @@ class Members(Rows):
             self.border_title = "No room"
             self.show_rows((), lines.no_room(state, signs))
             return
-        self.border_title = lines.room_title(room, signs)
+        self.border_title = Text(lines.room_title(room, signs))  # a str would be read as markup
         keyed = [
             (each.id, lines.member_line(each, state.levels.get(each.id), self.columns, signs)) for each in room.members
         ]
