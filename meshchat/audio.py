@@ -35,6 +35,16 @@ class Microphone(Protocol):
         """Turns that came late, or in which the sound system reported a gap, since the start."""
         ...
 
+    @property
+    def device(self) -> SoundDevice | None:
+        """The device through which sound goes now; None for what is no device, or not there."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no sound goes through it now, in words; None while it does. A file or a tone has none."""
+        ...
+
     def start(self, on_frame: Callable[[Samples, Seconds], None]) -> None:
         """Call `on_frame` on the microphone's own thread with each frame and the instant its first sample was heard.
 
@@ -62,6 +72,16 @@ class Speaker(Protocol):
     @property
     def late_turns(self) -> int:
         """Turns that came late, or in which the sound system reported a gap, since the start."""
+        ...
+
+    @property
+    def device(self) -> SoundDevice | None:
+        """The device through which sound goes now; None for what is no device, or not there."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no sound goes through it now, in words; None while it does. A file or a tone has none."""
         ...
 
     def start(self, pull: Callable[[int, Seconds], Samples]) -> None:

@@ -10,19 +10,23 @@ The mesh is handed in as functions, so that this file knows sound and keys, and 
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from meshchat.audio import Microphone, Speaker, open_microphone, open_speaker
+from meshchat.audio import open_microphone, open_speaker
+from meshchat.calling.exchange import Exchange
 from meshchat.calling.incoming import Incoming
 from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
 from meshchat.codec import OpusDecoder, OpusEncoder
 from meshchat.config import Config
-from meshchat.errors import WireError
+from meshchat.errors import Refused, WireError
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice, VoiceStats
-from meshchat.units import SAMPLE_RATE, PeerId, Seconds
+from meshchat.sound.guard import silence
+from meshchat.sound.specs import recording_path
+from meshchat.units import SAMPLE_RATE, PeerId, Samples, Seconds
 from meshchat.wire import ReportBlock, encode_receiver_report, parse_receiver_report
 
 log = logging.getLogger(__name__)
@@ -94,11 +98,21 @@ class Call:
             packet_bytes_max=PAYLOAD_BYTES_MAX,
         )
         self.outgoing = Outgoing(encoder, send_media)
-        self.microphone: Microphone = open_microphone(
-            config.microphone, encoder.frame_samples, lambda text: notify("microphone", text)
+        self._frame_samples = encoder.frame_samples
+        self._block_samples = int(min(config.frame_ms, BLOCK_MS_MAX) * SAMPLE_RATE / 1000)
+        self.microphone: Exchange[Samples, None] = Exchange(
+            functools.partial(open_microphone, config.microphone, self._frame_samples),
+            self.outgoing.frame,
+            lambda _frame: None,
+            lambda text: notify("microphone", text),
         )
-        block_samples = int(min(config.frame_ms, BLOCK_MS_MAX) * SAMPLE_RATE / 1000)
-        self.speaker: Speaker = open_speaker(config.speaker, block_samples, lambda text: notify("speaker", text))
+        self.speaker: Exchange[int, Samples] = Exchange(
+            functools.partial(open_speaker, config.speaker, self._block_samples),
+            self._pull,
+            silence,
+            lambda text: notify("speaker", text),
+        )
+        self._recording = recording_path(config.speaker)
         self._volumes: dict[PeerId, float] = {}
         self._hushed: set[PeerId] = set()
         self._losses: dict[PeerId, Loss] = {}
@@ -107,13 +121,29 @@ class Call:
 
     def start(self) -> None:
         """Starts to listen and to play."""
-        self.speaker.start(self._mixer.pull)
-        self.microphone.start(self.outgoing.frame)
+        self.speaker.start()
+        self.microphone.start()
 
     def stop(self) -> None:
         """Stops both; a file that is being written is whole afterwards."""
         self.microphone.stop()
         self.speaker.stop()
+
+    def use_microphone(self, spec: str) -> None:
+        """Listens to another microphone; blocks, and raises, as `Exchange.replace` and `open_microphone`."""
+        self.microphone.replace(functools.partial(open_microphone, spec, self._frame_samples))
+        self.outgoing.begin_anew()
+
+    def use_speaker(self, spec: str) -> None:
+        """Plays through another speaker; blocks, and raises, as `Exchange.replace` and `open_speaker`.
+
+        Refused where it is the file that is written now, which opening would empty under the writer's hands.
+        """
+        path = recording_path(spec)
+        if path is not None and path == self._recording:
+            raise Refused(f"{path} is being recorded already; name another file")
+        self.speaker.replace(functools.partial(open_speaker, spec, self._block_samples))
+        self._recording = path
 
     @property
     def late_turns(self) -> int:
@@ -209,6 +239,10 @@ class Call:
         self.outgoing.protect(
             max((loss.percent for loss in recent), default=0.0), max((loss.longest_run for loss in recent), default=0)
         )
+
+    def _pull(self, samples: int, now: Seconds) -> Samples:
+        """The mix, as a copy: while speakers are exchanged one may still hold its last block when the other pulls."""
+        return self._mixer.pull(samples, now).copy()
 
     def _set_gain(self, peer: PeerId) -> None:
         flow = self.incoming.inflow(peer)

@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from meshchat import __version__, config, control, share_options, typed
+from meshchat import __version__, config, control, share_options, sound_options, typed
 from meshchat.errors import MeshchatError, UsageError
 from meshchat.locks import invite, qr
 from meshchat.remote.show import answer_text, event_text, line_text
@@ -48,7 +48,7 @@ HEADLESS_ONLY = [name for name, _ in config.knobs() if name not in ("profile", "
 WORDS = (
     "rooms", "create", "join", "invite", "passphrase", "leave", "members", "alias", "mute", "unmute", "deafen",
     "undeafen", "volume", "say", "chat", "kick", "ban", "pardon", "appoint", "dismiss", "verify", "lock", "unlock",
-    "rule", "share", "watch", "unwatch", "screens", "status", "events", "stop", "demo",
+    "rule", "share", "watch", "unwatch", "screens", "devices", "mic", "speaker", "status", "events", "stop", "demo",
 )  # fmt: skip
 
 ABOUT = {
@@ -68,6 +68,8 @@ ABOUT = {
     "share": "share a screen with the room, or share it no more",
     "watch": "have a member's screen sent here, and show where to look at it",
     "unwatch": "have it sent no more", "screens": "list who shares a screen, and how it arrives",
+    "devices": "list the microphones and speakers of this machine, and which are in use",
+    "mic": "send sound from another microphone or source", "speaker": "play sound through another speaker or sink",
     "volume": "play one member louder or softer (1 is as sent)", "status": "tell how everything stands",
     "events": "tell what happens until Ctrl+C", "stop": "leave the room and end the daemon",
     "demo": "let a few peers talk on this machine and prove that they hear each other",
@@ -136,6 +138,9 @@ def _open_terminal(settings: config.Config, given: Mapping[str, object]) -> int:
 async def _ask(profile: Path, words: argparse.Namespace) -> None:
     """Have one command done and print its answer."""
     command = _command(words)
+    if words.word == "devices":
+        _print(await sound_options.devices(profile), words)
+        return
     async with await control.ControlClient.connect(profile) as daemon:
         if words.word == "watch" and words.snapshot:
             from meshchat import looking
@@ -143,6 +148,11 @@ async def _ask(profile: Path, words: argparse.Namespace) -> None:
             await looking.snapshot(daemon, words.member, words.snapshot)
             return
         answer = await daemon.call(command)
+    _print(answer, words)
+
+
+def _print(answer: control.Answer, words: argparse.Namespace) -> None:
+    """The answer on stdout, and what a person should know besides on stderr."""
     text = _json(answer) if words.json else answer_text(answer)
     if text:
         print(text)
@@ -224,12 +234,15 @@ def _command(words: argparse.Namespace) -> control.Command:
     plain: dict[str, Callable[[], control.Command]] = {
         "rooms": control.Rooms, "invite": control.Invite, "leave": control.Leave, "members": control.Members,
         "deafen": control.Deafen, "undeafen": control.Undeafen, "lock": control.Lock, "unlock": control.Unlock,
-        "status": control.GetStatus, "chat": control.Chat, "screens": control.Screens, "stop": control.Stop,
+        "status": control.GetStatus, "chat": control.Chat, "screens": control.Screens, "devices": control.Devices,
+        "stop": control.Stop,
     }  # fmt: skip
     if words.word in ("create", "join", "passphrase"):
         return _entering(words)
     special: dict[str, Callable[[], control.Command]] = {
         "share": lambda: share_options.command(words),
+        "mic": lambda: sound_options.command(words),
+        "speaker": lambda: sound_options.command(words),
         "say": lambda: control.Say(_text(words.text)),
         "volume": lambda: control.Volume(words.member, words.gain),
         "rule": lambda: control.Rule(words.value == "yes"),
@@ -360,6 +373,7 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
         parser.add_argument("--locked", action="store_true", help="only those with the invite link can come in")
         parser.add_argument("--shown-as", metavar="NAME", help="what strangers see of a locked room; else no name")
     share_options.add(parser, word)
+    sound_options.add(parser, word)
     if word == "say":
         parser.add_argument("text", metavar="TEXT", nargs="+", help="what to write; - for standard input")
     if word == "chat":
@@ -370,7 +384,7 @@ def _add_word(parser: argparse.ArgumentParser, word: str) -> None:
         parser.add_argument("rule", choices=["mutes-hold"], help="whether only a moderator unmutes whom one muted")
         parser.add_argument("value", choices=["yes", "no"])
     if word in ("create", "join", "passphrase"):
-        _add_passphrase(parser, optional=word != "passphrase")
+        typed.add_options(parser, optional=word != "passphrase")
     config.add_option(parser, "profile")
     parser.add_argument("--json", action="store_true", help="print one JSON object (events, chat --follow: one a line)")
 
@@ -383,14 +397,3 @@ def _add_member(parser: argparse.ArgumentParser, word: str) -> None:
         parser.add_argument("--agreed", action="store_true", help="the words that both sides show are the same")
     if word == "volume":
         parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
-
-
-def _add_passphrase(parser: argparse.ArgumentParser, *, optional: bool) -> None:
-    """Where a passphrase comes from. No option takes the words themselves: everybody could read them."""
-    ways = parser.add_mutually_exclusive_group()
-    if optional:
-        ways.add_argument("--passphrase", action="store_true", help="a passphrase opens the locked room: ask for it")
-    else:
-        parser.set_defaults(passphrase=True)
-    ways.add_argument("--passphrase-file", metavar="FILE", type=Path, help="it is the first line of this file")
-    ways.add_argument("--passphrase-fd", metavar="N", type=int, help="it is the first line of this open descriptor")

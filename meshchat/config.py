@@ -216,18 +216,19 @@ def is_new(flags: Mapping[str, object], environment: Mapping[str, str]) -> bool:
     return "alias" not in _from_file(profile_of(flags, environment) / FILE_NAME)
 
 
-def remember(profile: Path, alias: str) -> None:
-    """Write the alias into the settings file, in place of an older one; the other lines stay as they are."""
+def remember(profile: Path, **settings: str) -> None:
+    """Write settings that are text into the settings file, in place of older ones; the other lines stay as they are."""
     path = profile / FILE_NAME
-    line = f"alias = {json.dumps(alias, ensure_ascii=False)}"
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
     try:
         old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [each for each in old if not re.match(r"\s*alias\s*=", each)]
+        kept = [each for each in old if not re.match(rf"\s*({'|'.join(settings)})\s*=", each)]
         fresh = path.with_suffix(".new")
-        fresh.write_text("\n".join([line, *kept]) + "\n", encoding="utf-8")
+        fresh.write_text("\n".join([*lines, *kept]) + "\n", encoding="utf-8")
         fresh.replace(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise MeshchatError(f"cannot write {path}: {error}; your name is asked for again next time") from error
+    except (OSError, UnicodeError) as error:
+        told = f"the {' and the '.join(settings)} will not be remembered the next time"
+        raise MeshchatError(f"cannot write {path}: {error}; {told}") from error
 
 
 def login_alias() -> str:

@@ -21,6 +21,7 @@ from meshchat.answers import Answers
 from meshchat.call import REPORT_S, Call
 from meshchat.chronicle import Chronicle
 from meshchat.config import Config
+from meshchat.devices import Devices
 from meshchat.discovery import Discovery, PeerForgotten, PeerFound
 from meshchat.entrance import Entrance, cleaned
 from meshchat.errors import NetworkError, Refused
@@ -73,6 +74,7 @@ class Daemon:
         self.entrance = Entrance(self.mesh, self.answers, self._identity.private_key, self._started_at)
         self.moderation = Moderation(self.mesh, self.call, self.answers, self._notice)
         self.screens = Screens(self.mesh, self.answers, self._notice)
+        self.devices = Devices(config.profile, self.call, self._tell_self)
         self.control = control.ControlServer(config.profile, self._handle, self._snapshot)
         self.chronicle = Chronicle(self.mesh, self.control.publish)
         self.discovery: Discovery | None = None
@@ -327,6 +329,7 @@ class Daemon:
             case control.Chat():
                 return self.chronicle.told()
         answer = await self.entrance.handle(command) or await self.screens.act(command)
+        answer = answer or await self.devices.act(command)
         if answer is None and isinstance(command, control.Verify):
             answer = await self.trust.verify(*self.answers.named(command.member), agreed=command.agreed)
         if answer is None:

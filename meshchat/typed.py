@@ -5,6 +5,7 @@ Never from the command line's arguments: those every user of the machine can rea
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import os
 import sys
@@ -68,3 +69,14 @@ def _first_line(file: BinaryIO, where: str) -> str:
         return normalise(line.decode())
     except UnicodeDecodeError:
         raise UsageError(f"what {where} holds is no text in UTF-8, so no passphrase") from None
+
+
+def add_options(parser: argparse.ArgumentParser, *, optional: bool) -> None:
+    """Where a passphrase comes from. No option takes the words themselves: everybody could read them."""
+    ways = parser.add_mutually_exclusive_group()
+    if optional:
+        ways.add_argument("--passphrase", action="store_true", help="a passphrase opens the locked room: ask for it")
+    else:
+        parser.set_defaults(passphrase=True)
+    ways.add_argument("--passphrase-file", metavar="FILE", type=Path, help="it is the first line of this file")
+    ways.add_argument("--passphrase-fd", metavar="N", type=int, help="it is the first line of this open descriptor")

@@ -96,6 +96,10 @@ class Outgoing:
         """We are in no room."""
         self._stream = None
 
+    def begin_anew(self) -> None:
+        """Another microphone is in use, which may never call: what the last one heard is over."""
+        self._meter = Meter()
+
     def frame(self, samples: Samples, _at: Seconds) -> None:
         """One frame from the microphone, on its thread."""
         self._meter.hear(samples, len(samples))

@@ -17,6 +17,9 @@ LINK_CHARACTERS_MAX = 512
 PASSPHRASE_CHARACTERS_MAX = 1024
 """Longest that is looked at; `locks.passphrase` says how long it may be, once it is cleaned."""
 
+SPEC_CHARACTERS_MAX = 4096
+"""As long as a path can be on Linux."""
+
 Words: TypeAlias = Annotated[str, Meta(max_length=PASSPHRASE_CHARACTERS_MAX)]
 """A passphrase."""
 
@@ -131,6 +134,29 @@ class _AboutMember(_Request, frozen=True):
     """The alias or the id of a member, or the first digits of the id where they name one only."""
 
 
+Spec: TypeAlias = Annotated[str, Meta(min_length=1, max_length=SPEC_CHARACTERS_MAX)]
+"""A microphone or a speaker, in the words of `--mic` and `--speaker`."""
+
+
+class Devices(_Request, frozen=True):
+    """Which microphones and speakers has this machine? Answer: `DeviceList`."""
+
+
+class UseMicrophone(_Request, frozen=True, tag="mic"):
+    """Send sound from here on. Failed where it cannot be had, or gives no sound; then the old one stays in use."""
+
+    source: Spec
+    keep: bool = False
+    """Whether the next daemon of this profile begins with it."""
+
+
+class UseSpeaker(_Request, frozen=True, tag="speaker"):
+    """Play sound there from now on. Failed as `mic`. Refused: `... is being recorded already`."""
+
+    sink: Spec
+    keep: bool = False
+
+
 class Kick(_AboutMember, frozen=True):
     """Send a member out of the room. Refused: `only a moderator ...`, and what else `locks.rights` has against it."""
 
@@ -227,5 +253,6 @@ class Stop(_Request, frozen=True):
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
     | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
-    | ShareStop | Watch | Unwatch | Screens | Passphrase | GetStatus | Subscribe | Stop
+    | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Passphrase | GetStatus
+    | Subscribe | Stop
 )  # fmt: skip

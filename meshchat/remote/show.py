@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from meshchat.remote.commands import LINK_CHARACTERS_MAX
 from meshchat.remote.events import (
@@ -33,6 +33,8 @@ from meshchat.remote.state import (
     Answer,
     ChatHistory,
     ChatLine,
+    DeviceList,
+    DeviceStatus,
     Done,
     Invited,
     MemberList,
@@ -72,12 +74,24 @@ def answer_text(answer: Answer) -> str:
             return f"{_clean(words, TEXT_CHARACTERS_MAX)}\n{_AGREE.format(_who(member, alias), _clean(short(member)))}"
         case Invited(link) | Watching(page=link):
             return _clean(link, LINK_CHARACTERS_MAX)
-        case RoomList() | MemberList():
-            return _rooms(answer.rooms) if isinstance(answer, RoomList) else _members(answer.members)
+        case RoomList() | MemberList() | ScreenList() | DeviceList():
+            return _listed(answer)
         case ChatHistory(lines):
             return "\n".join(map(line_text, lines))
-        case ScreenList() | Status():
-            return _screens(answer) if isinstance(answer, ScreenList) else _status(answer)
+        case Status():
+            return _status(answer)
+
+
+def _listed(answer: RoomList | MemberList | ScreenList | DeviceList) -> str:
+    match answer:
+        case RoomList(rooms):
+            return _rooms(rooms)
+        case MemberList(members):
+            return _members(members)
+        case ScreenList():
+            return _screens(answer)
+        case DeviceList():
+            return _devices(answer)
 
 
 def event_text(event: Event) -> str:
@@ -227,6 +241,26 @@ def _share(share: ShareStatus) -> str:
     return text + ("\n\n" + table(lines, frozenset({1, 2, 4, 5})) if share.watchers else "\nnobody watches it")
 
 
+def _devices(told: DeviceList) -> str:
+    using = [("in use", _clean(each, TEXT_CHARACTERS_MAX)) for each in (told.microphone, told.speaker) if each]
+    listed = [_device_table("MICROPHONE", told.microphones), _device_table("SPEAKER", told.speakers)]
+    return "\n\n".join([*listed, table(using)] if using else listed)
+
+
+def _device_table(head: str, devices: Sequence[DeviceStatus]) -> str:
+    if not devices:
+        return f"no {head.lower()}s"
+    lines = [("NUMBER", head, "BY", "CHANNELS", "RATE Hz", "STATE")]
+    lines += [
+        (
+            str(each.number), _clean(each.name, TEXT_CHARACTERS_MAX), _clean(each.host), str(each.channels),
+            f"{each.rate_hz:.0f}", _named_flags({"default": each.default, "in use": each.used}) or UNKNOWN,
+        )
+        for each in devices
+    ]  # fmt: skip
+    return table(lines, frozenset({0, 3, 4}))
+
+
 def _status(status: Status) -> str:
     room = status.room
     lines = [
@@ -261,6 +295,10 @@ def _marks(member: MemberStatus) -> str:
 
 
 def _flags(**flags: bool) -> str:
+    return _named_flags(flags)
+
+
+def _named_flags(flags: Mapping[str, bool]) -> str:
     return ", ".join(name for name, is_set in flags.items() if is_set)
 
 

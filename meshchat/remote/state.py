@@ -235,4 +235,33 @@ class ChatHistory(Struct, frozen=True, tag_field="answer", tag="chat"):
     lines: tuple[ChatLine, ...]
 
 
-Answer: TypeAlias = Done | Words | Invited | RoomList | MemberList | Said | ChatHistory | Watching | ScreenList | Status
+class DeviceStatus(Struct, frozen=True):
+    """One microphone or speaker of this machine."""
+
+    number: int
+    """Good until something is plugged in or out; the name is for keeps."""
+    name: str
+    host: str
+    """The system's interface by which it is reached: ALSA, Core Audio, Windows WASAPI."""
+    channels: int
+    rate_hz: float
+    """The rate it runs at by itself."""
+    default: bool
+    """Whether the system prefers it."""
+    used: bool
+    """Whether the daemon's sound goes through it now."""
+
+
+class DeviceList(Struct, frozen=True, tag_field="answer", tag="devices"):
+    """What sound could come from and go to, and what is in use, which need be none of these."""
+
+    microphones: tuple[DeviceStatus, ...]
+    speakers: tuple[DeviceStatus, ...]
+    microphone: str | None
+    """The one in use, as in `Status`; null where no daemon runs."""
+    speaker: str | None
+
+
+Answer: TypeAlias = (
+    Done | Words | Invited | RoomList | MemberList | Said | ChatHistory | Watching | ScreenList | DeviceList | Status
+)

@@ -111,6 +111,17 @@ class DeviceEnd(ABC):
         stream, pacer = self.stream, self._pacer
         return self._troubled + (stream.troubled_turns if stream else 0) + (pacer.late_turns if pacer else 0)
 
+    @property
+    def device(self) -> SoundDevice | None:
+        """The device, while it is live."""
+        stream = self.stream
+        return stream.device if stream is not None and self.live else None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it is not live; None while it is."""
+        return None if self.live else self._told or f"the {self.word} {self.name()} has not given any sound yet"
+
     def describe(self) -> str:
         """`microphone Headset (44100 Hz)`, or what is wrong."""
         stream = self.stream

@@ -74,6 +74,16 @@ class _Paced(ABC):
         """Turns that began after half of their period."""
         return self._pacer.late_turns
 
+    @property
+    def device(self) -> None:
+        """It is none."""
+        return None
+
+    @property
+    def trouble(self) -> None:
+        """It has none that would last."""
+        return None
+
     def describe(self) -> str:
         """What it is, in a few words."""
         return self._end.describe()

@@ -87,6 +87,22 @@ def parse_speaker(spec: str) -> DeviceSpec | FileSpec | NothingSpec:
     return FileSpec(path)
 
 
+def recording_path(spec: str) -> Path | None:
+    """The file that a speaker's words name, links followed; None for other speakers. AudioError as `parse_speaker`."""
+    match parse_speaker(spec):
+        case FileSpec(path):
+            return path.resolve()
+        case _:
+            return None
+
+
+def seen_from_anywhere(spec: str, parsed: DeviceSpec | FileSpec | ToneSpec | NothingSpec) -> str:
+    """The same words, with the whole path where they name a file: good for a process with another working folder."""
+    if not isinstance(parsed, FileSpec):
+        return spec
+    return ("loop:" if parsed.loop else "") + str(parsed.path.absolute())
+
+
 def _hertz(spec: str) -> float:
     try:
         hz = float(spec.removeprefix("tone:"))

@@ -36,6 +36,8 @@ class SilentMicrophone:
     """Hears nothing and so never calls: who only listens pays nothing for speaking."""
 
     late_turns = 0
+    device = None
+    trouble = None
 
     def start(self, on_frame: OnFrame) -> None:
         """Nothing will come."""
