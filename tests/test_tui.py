@@ -44,6 +44,8 @@ class Viewer:
         await self.pilot.press(*keys)
 
     async def write(self, text: str) -> None:
+        """Fill in the field of a box, once it is ready to be typed into."""
+        await self.until(lambda: isinstance(self.app.focused, Input))
         self.app.screen.query_one(Input).value = text
         await self.press("enter")
 
@@ -147,7 +149,7 @@ async def test_what_is_refused_is_said_in_the_box_and_can_be_mended(tmp_path: Pa
 async def test_a_new_locked_room_shows_its_link(tmp_path: Path) -> None:
     async with watching(tmp_path) as me:
         await me.press("n")
-        await me.until(lambda: isinstance(me.app.screen, CreateBox))
+        await me.until(lambda: isinstance(me.app.screen, CreateBox) and isinstance(me.app.focused, Input))
         await me.press("tab", "space", "shift+tab")
         await me.write("board")
         assert await me.hears(control.Create) == control.Create(name="board", locked=True, id=1)
