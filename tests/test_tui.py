@@ -83,6 +83,7 @@ async def watching(
         async with app.run_test(size=size) as pilot:
             viewer = Viewer(app, pilot, daemon)
             await viewer.until(lambda: app.state.link == "live" and app.state.peer_id)
+            await viewer.until(lambda: app.main._state is app.state)  # drawn, so that keys mean something
             yield viewer
 
 
