@@ -151,7 +151,7 @@ def _record(observed: daemon.Daemon, recording: Recording) -> None:
         take(data, now)
 
     call = observed.call
-    _wrap(call.outgoing, "frame", frame)
+    _wrap(call.microphone, "_act", frame)
     _wrap(call.outgoing, "_send", send)
     _wrap(call._mixer, "pull", pull)
     _wrap(call.incoming, "datagram", datagram)
