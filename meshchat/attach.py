@@ -45,8 +45,8 @@ class Attachment:
         self._profile = profile
         self._words = tuple(words)
         self._observe = observe
-        self._wanted = asyncio.Event()
-        self._wanted.set()
+        self._wanted = True
+        """Whether a daemon is to be started where none is."""
         self._way_back: control.Join | control.Enter | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -60,15 +60,15 @@ class Attachment:
                 pass
             except MeshchatError as error:
                 self._observe(Unlinked(str(error)))
-            if self._wanted.is_set():
-                self._wanted.clear()
+            if self._wanted:
+                self._wanted = False
                 await self._start()
             else:
                 await asyncio.sleep(RETRY_S)
 
     def revive(self) -> None:
         """Start a daemon again, and go back into the room that it was in."""
-        self._wanted.set()
+        self._wanted = True
 
     async def ask(self, command: control.Command) -> control.Answer:
         """Have `command` done, over a connection of its own, so that a slow answer holds up no other."""
@@ -81,7 +81,7 @@ class Attachment:
             self._observe(Linked(own=_started_by_a_terminal(self._profile, daemon.greeting.pid)))
             if self._words and self._process is None:
                 self._observe(Told("info", f"A daemon was running already; {' '.join(self._words)} is not in use."))
-            self._wanted.clear()
+            self._wanted = False
             reader = asyncio.create_task(self._read_figures(daemon), name="figures")
             try:
                 async with contextlib.aclosing(daemon.events()) as events:
@@ -145,8 +145,8 @@ class Attachment:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             with contextlib.suppress(NoDaemon):
-                await (await control.ControlClient.connect(self._profile)).close()
-                return
+                async with await control.ControlClient.connect(self._profile):
+                    return
             if process.poll() is not None:
                 raise MeshchatError(_last_words(self._profile / LOG_FILE))
             await asyncio.sleep(0.05)

@@ -23,7 +23,7 @@ import msgspec
 
 from meshchat import __version__, config, control, share_options, sound_options, typed
 from meshchat.errors import MeshchatError, UsageError
-from meshchat.locks import invite, qr
+from meshchat.locks.invite import is_link
 from meshchat.remote.show import answer_text, event_text, line_text
 from meshchat.units import TEXT_CHARACTERS_MAX, TEXT_LINES_MAX, safe_lines, safe_text
 
@@ -137,10 +137,10 @@ def _open_terminal(settings: config.Config, given: Mapping[str, object]) -> int:
 
 async def _ask(profile: Path, words: argparse.Namespace) -> None:
     """Have one command done and print its answer."""
-    command = _command(words)
     if words.word == "devices":
         _print(await sound_options.devices(profile), words)
         return
+    command = _command(words)
     async with await control.ControlClient.connect(profile) as daemon:
         if words.word == "watch" and words.snapshot:
             from meshchat import looking
@@ -166,6 +166,8 @@ def _draw_code(link: str) -> None:
     """The link as a QR code on a terminal that has the room for it; narration, so not on stdout."""
     if not sys.stderr.isatty():
         return
+    from meshchat.locks import qr
+
     code, size = qr.qr(link), os.get_terminal_size(sys.stderr.fileno())
     if code.fits(size.columns, size.lines):
         print(code.text, file=sys.stderr)
@@ -230,16 +232,15 @@ def _noticing_a_closed_pipe() -> Iterator[None]:
 
 def _command(words: argparse.Namespace) -> control.Command:
     """The command that the words spell."""
-    named: dict[str, Callable[[str], control.Command]] = {"alias": control.Alias}
     plain: dict[str, Callable[[], control.Command]] = {
         "rooms": control.Rooms, "invite": control.Invite, "leave": control.Leave, "members": control.Members,
         "deafen": control.Deafen, "undeafen": control.Undeafen, "lock": control.Lock, "unlock": control.Unlock,
-        "status": control.GetStatus, "chat": control.Chat, "screens": control.Screens, "devices": control.Devices,
-        "stop": control.Stop,
+        "status": control.GetStatus, "chat": control.Chat, "screens": control.Screens, "stop": control.Stop,
     }  # fmt: skip
     if words.word in ("create", "join", "passphrase"):
         return _entering(words)
     special: dict[str, Callable[[], control.Command]] = {
+        "alias": lambda: control.Alias(_name(words.name)),
         "share": lambda: share_options.command(words),
         "mic": lambda: sound_options.command(words),
         "speaker": lambda: sound_options.command(words),
@@ -252,7 +253,7 @@ def _command(words: argparse.Namespace) -> control.Command:
         return special[words.word]()
     if words.word in ABOUT_A_MEMBER:
         return ABOUT_A_MEMBER[words.word](words.member)
-    return named[words.word](_name(words.name)) if words.word in named else plain[words.word]()
+    return plain[words.word]()
 
 
 def _entering(words: argparse.Namespace) -> control.Command:
@@ -262,7 +263,7 @@ def _entering(words: argparse.Namespace) -> control.Command:
     if words.word == "create":
         shown = _name(words.shown_as) if words.shown_as else ""
         return control.Create(_name(words.name), words.locked, shown, _passphrase(words, typed.choose))
-    if words.name.startswith(invite.SCHEME):
+    if is_link(words.name):
         return control.Enter(words.name)
     return control.Join(_name(words.name), _passphrase(words, typed.ask))
 

@@ -17,11 +17,10 @@ from typing import TypeAlias
 from meshchat import control
 from meshchat.attach import Attachment
 from meshchat.errors import MeshchatError, UsageError
+from meshchat.locks.invite import LINK_CHARACTERS_MAX, is_link
 from meshchat.units import safe_lines, safe_text
 from meshchat.view.sentences import changes, forward_sentence, member_sentence, room_sentence
 from meshchat.view.state import Happening, State, reduce
-
-LINK_SCHEME = "meshchat://"
 
 Print: TypeAlias = Callable[[str], None]
 Wanted: TypeAlias = control.Command | str | None
@@ -72,7 +71,7 @@ def wanted(line: str) -> Wanted:
 def _named(word: str, rest: str) -> control.Command:
     name = safe_text(rest)
     match word:
-        case "join" if rest.startswith(LINK_SCHEME):
+        case "join" if is_link(rest):
             return control.Enter(link=rest)
         case "join":
             return control.Join(name=name)
@@ -80,10 +79,10 @@ def _named(word: str, rest: str) -> control.Command:
             return control.Create(name=name, locked=word == "locked")
         case "name":
             return control.Alias(name=name)
-        case "kick" | "watch" | "unwatch":
-            return OF_A_MEMBER[word](member=name)
         case "volume":
-            return _volume(name)
+            return _volume(rest)
+        case _ if word in OF_A_MEMBER:
+            return OF_A_MEMBER[word](member=name)
     raise UsageError(f"/{safe_text(word)} is no command; /help lists them")
 
 
@@ -95,7 +94,7 @@ def _volume(words: str) -> control.Command:
         factor = -1.0
     if not member or not 0.0 <= factor <= control.GAIN_MAX:
         raise UsageError(f"/volume takes a name and a factor from 0 to {control.GAIN_MAX:g}")
-    return control.Volume(member=member, gain=factor)
+    return control.Volume(member=safe_text(member), gain=factor)
 
 
 class Conversation:
@@ -154,9 +153,9 @@ class Conversation:
             return
         answer = await self._attachment.ask(command)
         if isinstance(answer, control.Invited):
-            self._say(f"Invite link: {safe_text(answer.link, 512, 512)}")
+            self._say(f"Invite link: {safe_text(answer.link, LINK_CHARACTERS_MAX, LINK_CHARACTERS_MAX)}")
         if isinstance(answer, control.Watching):
-            page = safe_text(answer.page, 512, 512)
+            page = safe_text(answer.page, LINK_CHARACTERS_MAX, LINK_CHARACTERS_MAX)
             self._say(f"Open this in a browser on this machine; it opens once: {page}\n{forward_sentence(page)}")
 
 

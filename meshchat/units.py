@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import unicodedata
 from dataclasses import dataclass
-from typing import NewType, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, NewType, TypeAlias
 
 from meshchat.errors import WireError
+
+if TYPE_CHECKING:  # a command that only talks to the daemon need not wait for numpy
+    import numpy as np
+    import numpy.typing as npt
 
 PeerId = NewType("PeerId", str)
 """Who a peer is: 64 lowercase hex digits, the SHA-256 of its public key (SubjectPublicKeyInfo, DER)."""
@@ -21,10 +22,10 @@ RoomId = NewType("RoomId", str)
 Seconds: TypeAlias = float
 """A monotonic instant or a duration; never wall-clock time."""
 
-Samples: TypeAlias = npt.NDArray[np.float32]
+Samples: TypeAlias = "npt.NDArray[np.float32]"
 """Sound: float32, one channel, shape (n,), nominal range -1..1."""
 
-Pixels: TypeAlias = npt.NDArray[np.uint32]
+Pixels: TypeAlias = "npt.NDArray[np.uint32]"
 """A picture: shape (height, width), each pixel 0xXXRRGGBB; the highest byte means nothing."""
 
 SAMPLE_RATE = 48_000

@@ -32,6 +32,8 @@ PATIENCE_S = 60.0
         ("/locked den", control.Create(name="den", locked=True)),
         ("/name Grete", control.Alias(name="Grete")),
         ("/volume bob smith 0.5", control.Volume(member="bob smith", gain=0.5)),
+        (f"/volume {'b' * 30} 0.5", control.Volume(member="b" * 30, gain=0.5)),
+        ("/join MESHCHAT://abc", control.Enter(link="MESHCHAT://abc")),
         ("/share", control.ShareStart()),
         ("/unshare", control.ShareStop()),
         ("/watch bob smith", control.Watch(member="bob smith")),

@@ -226,15 +226,6 @@ async def test_who_is_no_moderator_has_no_key_to_send_anybody_out(tmp_path: Path
         assert me.app.screen is me.app.main
 
 
-async def test_a_passphrase_opens_a_locked_room(tmp_path: Path) -> None:
-    async with watching(tmp_path, with_rooms) as me:
-        await me.sees("board")
-        await me.press("enter")
-        await me.until(lambda: isinstance(me.app.screen, UnlockBox))
-        await me.write("acid yo-yo zoom")
-        assert await me.hears(control.Join) == control.Join(name="board", passphrase="acid yo-yo zoom", id=1)
-
-
 async def test_those_who_come_speak_and_go_are_seen(tmp_path: Path) -> None:
     async with watching(tmp_path, in_the_kitchen) as me:
         me.daemon.publish(control.MemberJoined(member(EVE, "eve")))

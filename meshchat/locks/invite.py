@@ -105,10 +105,15 @@ def read_link(text: str) -> Invite:
         raise UsageError("this invite link makes no sense; ask for another one") from None
 
 
+def is_link(text: str) -> bool:
+    """Whether this means to be an invite link."""
+    return text.lower().startswith(SCHEME)
+
+
 def _body(text: str) -> bytes:
     """Everything before the check, which was right."""
     word = "".join(text[:LINK_CHARACTERS_MAX].split())
-    if not word.lower().startswith(SCHEME):
+    if not is_link(word):
         raise UsageError(f"this is no invite link: one begins with {SCHEME}")
     digits = word[len(SCHEME) :].rstrip("/")  # some programs close an address with one
     try:

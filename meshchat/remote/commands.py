@@ -120,18 +120,16 @@ class Undeafen(_Request, frozen=True):
     """Play sound again."""
 
 
-class Volume(_Request, frozen=True):
-    """Play one member louder or softer, here only."""
-
-    member: Annotated[str, Meta(min_length=1, max_length=64)]
-    """The alias or the id of a member, or the first digits of the id where they name one member only."""
-    gain: Annotated[float, Meta(ge=0.0, le=GAIN_MAX)]
-    """A factor: 1 as it was sent, 0 silent."""
-
-
 class _AboutMember(_Request, frozen=True):
     member: Annotated[str, Meta(min_length=1, max_length=64)]
     """The alias or the id of a member, or the first digits of the id where they name one only."""
+
+
+class Volume(_AboutMember, frozen=True):
+    """Play one member louder or softer, here only."""
+
+    gain: Annotated[float, Meta(ge=0.0, le=GAIN_MAX)]
+    """A factor: 1 as it was sent, 0 silent."""
 
 
 Spec: TypeAlias = Annotated[str, Meta(min_length=1, max_length=SPEC_CHARACTERS_MAX)]
@@ -222,16 +220,12 @@ class ShareStop(_Request, frozen=True, tag="share_stop"):
     """Share it no more. Refused: `no screen is shared`."""
 
 
-class Watch(_Request, frozen=True):
+class Watch(_AboutMember, frozen=True):
     """Have a member's screen sent here. Answer: `Watching`. Refused: `not in a room`, `shares no screen`."""
 
-    member: Annotated[str, Meta(min_length=1, max_length=64)]
 
-
-class Unwatch(_Request, frozen=True):
+class Unwatch(_AboutMember, frozen=True):
     """Have it sent no more."""
-
-    member: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Screens(_Request, frozen=True):

@@ -54,9 +54,6 @@ from meshchat.units import safe_lines, safe_text, short
 TEXT_CHARACTERS_MAX = 500
 """Longest notice that is shown whole."""
 
-CLOCK_OFF_MS_MAX = 86_400_000
-"""A time of day further from ours than a day is not shown."""
-
 UNKNOWN = "-"
 
 _AGREE = "{} sees the same two words? Then run: meshchat verify {} --agreed"
@@ -114,8 +111,7 @@ def line_text(line: ChatLine) -> str:
 
     The time is what the author's clock said, or, if that is a day off, when it came here. `!` marks what names us.
     """
-    is_odd = abs(line.said_ms - line.received_ms) > CLOCK_OFF_MS_MAX
-    shown = time.localtime((line.received_ms if is_odd else line.said_ms) / 1000)
+    shown = time.localtime(line.shown_ms / 1000)
     head, who = f"{time.strftime('%H:%M', shown)}{'!' if line.mention else ' '}", _clean(line.alias)
     match line.kind:
         case "came":

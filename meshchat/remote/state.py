@@ -196,6 +196,10 @@ class ScreenList(Struct, frozen=True, tag_field="answer", tag="screens"):
     screens: tuple[ScreenStatus, ...]
 
 
+CLOCK_OFF_MS_MAX = 86_400_000
+"""A time of day further from ours than a day is not shown."""
+
+
 class ChatLine(Struct, frozen=True):
     """Something written to the room, or somebody who came or went. All lines sort by `order`, `author`, `id`."""
 
@@ -218,6 +222,12 @@ class ChatLine(Struct, frozen=True):
     """The time of day at which it arrived here."""
     mention: bool = False
     """Whether it names this peer, as in `@ann`."""
+
+    @property
+    def shown_ms(self) -> int:
+        """The time of day to show, in ms since 1970: the author's, or, if that is a day off, when it came here."""
+        is_odd = abs(self.said_ms - self.received_ms) > CLOCK_OFF_MS_MAX
+        return self.received_ms if is_odd else self.said_ms
 
 
 class Said(Struct, frozen=True, tag_field="answer", tag="said"):

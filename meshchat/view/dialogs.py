@@ -19,6 +19,7 @@ from textual.widgets import Button, Checkbox, Input, Label
 from meshchat import control
 from meshchat.errors import MeshchatError
 from meshchat.locks import qr
+from meshchat.locks.invite import LINK_CHARACTERS_MAX, is_link
 from meshchat.units import NAME_CHARACTERS_MAX, safe_text
 from meshchat.view.lines import device_line
 from meshchat.view.panes import OwnLevel
@@ -28,11 +29,6 @@ from meshchat.view.state import State
 
 Ask: TypeAlias = Callable[[control.Command], Awaitable[control.Answer]]
 """Has the daemon do something; raises `MeshchatError` with its words."""
-
-LINK_SCHEME = "meshchat://"
-
-PASSPHRASE_MAX = 256
-"""Longest passphrase that is asked for, in characters; the daemon takes no longer one."""
 
 
 class Box(ModalScreen[control.Answer | None]):
@@ -45,12 +41,10 @@ class Box(ModalScreen[control.Answer | None]):
     agree = "OK"
     characters_max = NAME_CHARACTERS_MAX
 
-    def __init__(self, ask: Ask, value: str = "", note: str = "") -> None:
+    def __init__(self, ask: Ask, value: str = "") -> None:
         super().__init__()
         self._ask = ask
         self._value = value
-        self._note = note
-        self._proposed = False
         self._is_asking = False
 
     def compose(self) -> ComposeResult:
@@ -60,7 +54,7 @@ class Box(ModalScreen[control.Answer | None]):
             yield Label(self.prompt, markup=False)
             yield Input(self._value, id="answer", max_length=self.characters_max)
             yield from self.more()
-            yield Label(self._note, id="note", markup=False)
+            yield Label("", id="note", markup=False)
             with Horizontal(id="buttons"):
                 yield Button(self.agree, variant="primary", id="agree")
                 yield from self.way_out()
@@ -80,9 +74,6 @@ class Box(ModalScreen[control.Answer | None]):
     def on_mount(self) -> None:
         """The keys go to the line."""
         self.query_one("#answer", Input).focus()
-
-    def show(self, state: State, signs: Signs) -> None:
-        """Draw what in the box depends on the state."""
 
     async def on_input_submitted(self) -> None:
         """Enter means yes."""
@@ -151,9 +142,7 @@ class CreateBox(Box):
     def command(self, text: str) -> control.Command:
         """Create it."""
         passphrase = self.query_one("#passphrase", Input).value.strip()
-        return control.Create(
-            name=text, locked=self.query_one(Tick).value or bool(passphrase), passphrase=passphrase[:PASSPHRASE_MAX]
-        )
+        return control.Create(name=text, locked=self.query_one(Tick).value or bool(passphrase), passphrase=passphrase)
 
 
 class JoinBox(Box):
@@ -162,11 +151,11 @@ class JoinBox(Box):
     heading = "Join a room"
     prompt = "Its name, or its invite link (meshchat://...)"
     agree = "Join"
-    characters_max = 512
+    characters_max = LINK_CHARACTERS_MAX
 
     def command(self, text: str) -> control.Command:
         """Join by name, enter by link."""
-        if text.startswith(LINK_SCHEME):
+        if is_link(text):
             return control.Enter(link=text)
         return control.Join(name=safe_text(text))
 
@@ -176,7 +165,7 @@ class UnlockBox(Box):
 
     prompt = "Its invite link (meshchat://...) or its passphrase"
     agree = "Go in"
-    characters_max = 512
+    characters_max = LINK_CHARACTERS_MAX
 
     def __init__(self, ask: Ask, room: str) -> None:
         super().__init__(ask)
@@ -185,9 +174,9 @@ class UnlockBox(Box):
 
     def command(self, text: str) -> control.Command:
         """Enter by the link, or knock with the passphrase, which takes some seconds."""
-        if text.startswith(LINK_SCHEME):
+        if is_link(text):
             return control.Enter(link=text)
-        return control.Join(name=self._room, passphrase=text)
+        return control.Join(name=self._room, passphrase=self.query_one("#answer", Input).value.strip())
 
 
 class ConfirmBox(ModalScreen[bool]):
@@ -233,6 +222,7 @@ class WelcomeBox(AliasBox):
     heading = "Welcome to meshchat"
     prompt = "Rooms of voices on this network, with no server.\n\nWhat shall others call you?"
     agree = "Start"
+    _proposed = False
 
     def more(self) -> ComposeResult:
         """The microphone's level, live."""
@@ -264,7 +254,7 @@ class LinkBox(ModalScreen[None]):
 
     def __init__(self, link: str) -> None:
         super().__init__()
-        self._link = safe_text(link, 512, 512)
+        self._link = safe_text(link, LINK_CHARACTERS_MAX, LINK_CHARACTERS_MAX)
 
     def action_copy(self) -> None:
         """Put it on the clipboard, by the terminal (OSC 52), which works over SSH too."""

@@ -11,6 +11,7 @@ from typing import ClassVar, get_args
 
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -64,12 +65,18 @@ class Lines(ScrollView, can_focus=True):
     def __init__(self, id: str, follow: bool = False) -> None:
         super().__init__(id=id)
         self._lines: tuple[Pieces, ...] = ()
+        self._title = ""
         self._follow = follow
 
     @property
     def columns(self) -> int:
         """How wide a line may be."""
         return max(self.scrollable_content_region.width, 8)
+
+    def entitle(self, title: str) -> None:
+        """Show this title; Textual would draw all lines again even for the same one."""
+        if title != self._title:
+            self._title, self.border_title = title, Text(title)  # a str would be read as markup
 
     def show_lines(self, lines: Sequence[Pieces]) -> None:
         """Show these lines and no others."""

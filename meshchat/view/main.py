@@ -225,7 +225,7 @@ class MainScreen(Screen[None]):
 
     def action_lock(self) -> None:
         """Locked if it was open, open if it was locked."""
-        is_locked = self._state.room is not None and self._state.room.locked
+        is_locked = any(room.joined and room.locked for room in self._state.rooms)
         self.post_message(Wish(control.Unlock() if is_locked else control.Lock()))
 
     def _order(self, question: str, order: Callable[[str], control.Command]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.suggester import Suggester
@@ -33,7 +32,7 @@ class Rooms(Rows):
 
     def show(self, state: State, signs: Signs) -> None:
         """Draw this state."""
-        self.border_title = "Rooms"
+        self.entitle("Rooms")
         keyed = [(room.id, lines.room_line(room, self.columns, signs)) for room in state.rooms]
         self.show_rows(keyed, () if keyed else lines.empty_rooms(state, signs))
 
@@ -45,10 +44,10 @@ class Members(Rows):
         """Draw this state."""
         room = state.room
         if room is None:
-            self.border_title = "No room"
+            self.entitle("No room")
             self.show_rows((), lines.no_room(state, signs))
             return
-        self.border_title = Text(lines.room_title(room, signs))  # a str would be read as markup
+        self.entitle(lines.room_title(room, signs))
         keyed = [
             (each.id, lines.member_line(each, state.levels.get(each.id), self.columns, signs)) for each in room.members
         ]
@@ -63,7 +62,7 @@ class Chat(Lines):
     def show(self, state: State, signs: Signs) -> None:
         """Draw this state."""
         unread = state.story.unread
-        self.border_title = f"Chat {signs.dot} {unread} new" if unread else "Chat" if state.room else "What happened"
+        self.entitle(f"Chat {signs.dot} {unread} new" if unread else "Chat" if state.room else "What happened")
         if (
             self._drawn is None or self._drawn[0] is not state.story or self._drawn[1] != self.columns
         ):  # folding a thousand lines takes longer than a frame
@@ -81,13 +80,11 @@ class Draft(Input):
             placeholder="Write to the room", id="draft", max_length=TEXT_CHARACTERS_MAX, select_on_focus=False,
             suggester=Mentions(),
         )  # fmt: skip
-        self.aliases: tuple[str, ...] = ()
 
     def show(self, state: State) -> None:
         """Be there inside a room only."""
-        self.aliases = tuple(each.alias for each in state.room.members if not each.you) if state.room else ()
         assert isinstance(self.suggester, Mentions)
-        self.suggester.aliases = self.aliases
+        self.suggester.aliases = tuple(each.alias for each in state.room.members if not each.you) if state.room else ()
 
 
 class Mentions(Suggester):
@@ -107,7 +104,7 @@ class Figures(Lines):
 
     def show(self, state: State, signs: Signs) -> None:
         """Draw this state."""
-        self.border_title = "Figures"
+        self.entitle("Figures")
         self.show_lines(lines.figure_lines(state, self.columns, signs))
 
 

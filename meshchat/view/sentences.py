@@ -19,8 +19,9 @@ def changes(old: State, new: State) -> Iterator[str]:
     """The sentences, in the order in which they matter."""
     if new.link != old.link or (new.link == "lost" and new.trouble != old.trouble):
         yield {"live": "The daemon is there.", "starting": "Starting the daemon."}.get(new.link, new.trouble)
-    known = {line.key for line in old.story.lines}
-    yield from (_line(line) for line in new.story.lines if line.key not in known)
+    if new.story is not old.story:
+        known = {line.key for line in old.story.lines}
+        yield from (_line(line) for line in new.story.lines if line.key not in known)
     if new.notice and new.notice != old.notice and new.notice.severity == "info":
         yield new.notice.text
     yield from _own_sound(old, new)

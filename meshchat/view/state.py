@@ -117,10 +117,8 @@ class Room:
 
     id: str
     name: str
-    epoch: int
     coordinator: str | None
     members: tuple[MemberStatus, ...]
-    locked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,15 +258,15 @@ def _room(
             return _logged(
                 replace(state, room=None, story=state.story.left()), "note", f"You left {safe_text(name)}{why}.", now
             )
-        case control.CoordinatorChanged(epoch, coordinator):
-            return _coordinated(state, epoch, coordinator, now)
+        case control.CoordinatorChanged(coordinator=coordinator):
+            return _coordinated(state, coordinator, now)
 
 
-def _coordinated(state: State, epoch: int, coordinator: str | None, now: Seconds) -> State:
+def _coordinated(state: State, coordinator: str | None, now: Seconds) -> State:
     if state.room is None:
         return state
     members = tuple(structs.replace(each, coordinator=each.id == coordinator) for each in state.room.members)
-    known = replace(state, room=replace(state.room, epoch=epoch, coordinator=coordinator, members=members))
+    known = replace(state, room=replace(state.room, coordinator=coordinator, members=members))
     leader = known.member(coordinator) if coordinator else None
     if leader is None or coordinator == state.room.coordinator:
         return known
@@ -313,16 +311,14 @@ def _figures(state: State, members: Iterable[MemberStatus], now: Seconds) -> Sta
     """Figures of those who are known; who comes and goes is told by events alone, so that none is told twice."""
     if state.room is None:
         return state
-    trails = dict(state.trails)
-    for member in map(_clean, members):
-        if state.member(member.id) is None:
-            continue
-        state = _with(state, member)
-        reading = Reading(now, member.loss_percent, member.rtt_ms, member.packets_received)
-        trails[member.id] = (*trails.get(member.id, ()), reading)[-TRAIL_MAX:]
-    assert state.room is not None
-    here = {each.id for each in state.room.members}
-    return replace(state, trails={each: trail for each, trail in trails.items() if each in here})
+    read = {each.id: _clean(each) for each in members}
+    here = tuple(read.get(each.id, each) for each in state.room.members)
+    trails = {each.id: state.trails[each.id] for each in here if each.id in state.trails}
+    for member in here:
+        if member.id in read:
+            reading = Reading(now, member.loss_percent, member.rtt_ms, member.packets_received)
+            trails[member.id] = (*trails.get(member.id, ()), reading)[-TRAIL_MAX:]
+    return replace(state, room=replace(state.room, members=here), trails=trails)
 
 
 def _noticed(state: State, severity: Severity, text: str, now: Seconds) -> State:
@@ -342,7 +338,7 @@ def _logged(state: State, kind: Literal["note", "trouble"], text: str, now: Seco
 
 def _entered(room: control.RoomStatus) -> Room:
     members = tuple(map(_clean, room.members))
-    return Room(room.id, safe_text(room.name), room.epoch, room.coordinator, members, room.locked)
+    return Room(room.id, safe_text(room.name), room.coordinator, members)
 
 
 def _clean(member: MemberStatus) -> MemberStatus:

@@ -7,7 +7,7 @@ last, when it is made. Lines that came while the person was away are counted and
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -17,9 +17,6 @@ from meshchat.units import safe_lines, safe_text
 
 LINES_MAX = 1000
 """Lines kept: as many as the daemon keeps of a room, and hours of a calm one. The first ones go."""
-
-CLOCK_OFF_MS_MAX = 86_400_000
-"""A time of day further from ours than a day is not shown."""
 
 Key: TypeAlias = tuple[int, str, str]
 
@@ -67,7 +64,7 @@ class Story:
         if at < len(self.lines) and self.lines[at].key == line.key:
             return self
         lines = list(self.lines)
-        insort(lines, line, key=lambda each: each.key)
+        lines.insert(at, line)
         fresh = replace(self, lines=tuple(lines[-LINES_MAX:]))
         if line.you:
             return fresh.looked() if line.kind == "said" else fresh
@@ -104,7 +101,7 @@ def _is_remark(line: Line) -> bool:
 
 
 def _line(told: ChatLine) -> Line:
-    is_odd = abs(told.said_ms - told.received_ms) > CLOCK_OFF_MS_MAX
-    at_ms = told.received_ms if is_odd else told.said_ms
     who = safe_text(told.alias) or safe_text(told.author)[:8]
-    return Line(told.order, told.author, told.id, at_ms, told.kind, who, safe_lines(told.text), told.you, told.mention)
+    return Line(
+        told.order, told.author, told.id, told.shown_ms, told.kind, who, safe_lines(told.text), told.you, told.mention
+    )
