@@ -110,7 +110,9 @@ class Chronicle:
 
     def _written(self, line_id: LineId, line: Line) -> ChatLine:
         node = self._mesh.node
-        aliases = {member.peer: member.alias for member in node.members()}
+        room = node.room
+        assert room is not None
+        aliases = {node.me: room.own_alias} | {peer: room.alias_of(peer) for peer in room.members()}
         author, text, you = PeerId(line.author), safe_lines(line.text), line.author == node.me
         others = [alias for peer, alias in aliases.items() if peer != node.me]
         return ChatLine(

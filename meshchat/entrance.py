@@ -181,7 +181,6 @@ class Entrance:
             founding = room.court.law.founding
             nonce = bytes.fromhex(founding.value[: 2 * NONCE_BYTES])
             self._invite = Invite(room.id, room.name, secret, (), founding.author_key, nonce)
-            self._shown = room.court.law.public_name
             self._mesh.keep_door(self._invite, key or None)
 
     def _enter(self, invite: Invite, shown: str, key: bytes | None = None) -> None:

@@ -12,7 +12,7 @@ from meshchat.errors import UsageError
 from meshchat.locks.statements import Kind
 from meshchat.mesh import Mesh
 from meshchat.peers import effects
-from meshchat.units import PeerId, short
+from meshchat.units import PeerId, bound, short
 
 NAMES_MAX = 256
 """Names of those who were here that are remembered, so that they can be pardoned by name; the oldest go first."""
@@ -106,15 +106,14 @@ class Moderation:
     def hush(self, peer: PeerId) -> None:
         """Something about a member has changed: it is played, or not, as the room's orders have it."""
         room = self._mesh.node.room
-        silent = room is not None and (room.discipline.silences(peer) or peer in room.caution.withheld)
+        silent = room is not None and room.silences(peer)
         self._call.hush(peer, silent)
 
     def left(self, peer: PeerId, alias: str) -> None:
         """Somebody is not here any more; its name is remembered."""
         self._names.pop(peer, None)
         self._names[peer] = alias
-        if len(self._names) > NAMES_MAX:
-            del self._names[next(iter(self._names))]
+        bound(self._names, NAMES_MAX)
 
     def ordered(self, order: effects.Ordered) -> None:
         """An order has come into force: people are told."""

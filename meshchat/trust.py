@@ -15,7 +15,7 @@ from meshchat.errors import Refused
 from meshchat.locks.trust import KnownPeers, Verdict
 from meshchat.mesh import Mesh
 from meshchat.peers import effects
-from meshchat.units import PeerId, Seconds, safe_text, short
+from meshchat.units import PeerId, Seconds, bound, safe_text, short
 
 WORDS_S_MAX: Seconds = 5.0
 """How long `verify` waits for the other side: its program answers by itself, so only a bad link takes long."""
@@ -63,8 +63,7 @@ class Trust:
         """There are words to compare, whoever asked."""
         self._shown.pop(event.peer, None)
         self._shown[event.peer] = event.words
-        if len(self._shown) > SHOWN_MAX:
-            del self._shown[next(iter(self._shown))]
+        bound(self._shown, SHOWN_MAX)
         waiting = self._waiting.pop(event.peer, None)
         if waiting and not waiting.done():
             waiting.set_result(event.words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType, TypeAlias
+from typing import TYPE_CHECKING, NewType, TypeAlias, TypeVar
 
 from meshchat.errors import WireError
 
@@ -27,6 +27,9 @@ Samples: TypeAlias = "npt.NDArray[np.float32]"
 
 Pixels: TypeAlias = "npt.NDArray[np.uint32]"
 """A picture: shape (height, width), each pixel 0xXXRRGGBB; the highest byte means nothing."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 SAMPLE_RATE = 48_000
 """Samples per second everywhere inside; Opus over RTP always counts at this rate (RFC 7587 section 4.1)."""
@@ -92,6 +95,12 @@ def sequence_distance(newer: int, older: int) -> int:
 def timestamp_distance(newer: int, older: int) -> int:
     """How far `newer` is ahead of `older` among 32-bit RTP timestamps, in ticks: -2^31..2^31-1."""
     return ((newer - older + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000
+
+
+def bound(table: dict[Key, Value], most: int) -> None:
+    """Forgets the oldest entry of a table that has outgrown its limit by one."""
+    if len(table) > most:
+        del table[next(iter(table))]
 
 
 def safe_text(text: str, characters_max: int = NAME_CHARACTERS_MAX, bytes_max: int = NAME_BYTES_MAX) -> str:

@@ -56,6 +56,19 @@ def test_who_is_kicked_is_out_at_once_and_told_why() -> None:
     assert broken(village) == []
 
 
+def test_who_was_kicked_and_then_banned_by_somebody_else_is_told_who_banned_it() -> None:
+    village = board()
+    order(village, "ann", "appoint", "cat")
+    village.run(1)
+    order(village, "ann", "kick", "bob")
+    village.run(1)
+    order(village, "cat", "ban", "bob")
+    village.run(1)
+    dan = village.peers["dan"].node.room
+    assert dan is not None
+    assert dan.discipline.why(village.peers["bob"].id) == "banned by cat"
+
+
 def test_what_was_kicked_cannot_come_back_by_the_link() -> None:
     village = board()
     order(village, "ann", "kick", "bob")

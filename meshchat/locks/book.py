@@ -40,7 +40,7 @@ from meshchat.locks.statements import (
     verify,
     well_formed,
 )
-from meshchat.units import PeerId, RoomId, short
+from meshchat.units import PeerId, RoomId, bound, short
 
 FOUNDER_MAX = 511
 OFFICE_MAX = 128
@@ -172,8 +172,7 @@ class Book:
 
     def _wait(self, name: str, statement: Statement) -> Reception:
         self._waiting[name] = statement
-        if len(self._waiting) > WAITING_MAX:
-            del self._waiting[next(iter(self._waiting))]
+        bound(self._waiting, WAITING_MAX)
         return Reception.WAITING
 
     def _keep(self, name: str, statement: Statement) -> Reception:

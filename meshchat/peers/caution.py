@@ -16,7 +16,10 @@ from meshchat.peers import effects as out
 from meshchat.peers.circle import Circle
 from meshchat.peers.links import Link
 from meshchat.peers.messages import Message
-from meshchat.units import PeerId, Seconds, short
+from meshchat.units import PeerId, Seconds, bound, short
+
+ASKED_MAX = 1024
+"""Members whose last question is remembered; the oldest is forgotten first, and may ask again at once."""
 
 ASKED_PAUSE_S: Seconds = 3.0
 """Between two comparisons that one member begins: each shows words to a person, who is not to be worn down by them."""
@@ -95,5 +98,6 @@ class Caution:
         if now - self._asked_at.get(peer, now - ASKED_PAUSE_S) < ASKED_PAUSE_S:
             return False
         self._asked_at[peer] = now
+        bound(self._asked_at, ASKED_MAX)
         self._comparing[peer] = Verification(self._circle.me, peer, self._draw, initiator=False)
         return True

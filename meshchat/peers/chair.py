@@ -69,7 +69,7 @@ class Chair:
 
     def hears_leader(self) -> bool:
         """Whether we take the coordinator for alive: ourselves, heard by us, or heard by others."""
-        leader = self._leader()
+        leader = self.election.leader
         return leader is not None and (leader == self._circle.me or self.watch.hears(leader))
 
     def rank(self, peer: PeerId, said: int | None = None) -> tuple[int, int, PeerId]:
@@ -179,7 +179,7 @@ class Chair:
 
     def check_leader(self) -> None:
         """Gives up a coordinator whom nobody here knows, or knows any more."""
-        leader = self._leader()
+        leader = self.election.leader
         if leader and not self._is_alive(leader) and self.watch.state(leader) is State.GONE:
             self.lose_leader()
 
@@ -217,10 +217,6 @@ class Chair:
 
     # Inside
 
-    def _leader(self) -> PeerId | None:
-        claim = self.election.followed
-        return PeerId(claim.leader) if claim else None
-
     def _somebody_lags(self) -> bool:
         """Whether a member that comes before us may not have noticed yet: it still follows the leader whom we lost,
         or we have no link to it, so that its claim takes longer to us."""
@@ -235,7 +231,7 @@ class Chair:
 
     def _is_listed(self, peer: PeerId) -> bool:
         """Whether a living coordinator other than us lists that member; itself it cannot vouch for."""
-        leader = self._leader()
+        leader = self.election.leader
         if leader is None or leader in (peer, self._circle.me) or not self._is_alive(leader):
             return False
         return peer in self.book.entries

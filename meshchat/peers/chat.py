@@ -39,7 +39,7 @@ from meshchat.peers.lines import (
 from meshchat.peers.links import Link
 from meshchat.peers.messages import Beat, Message
 from meshchat.peers.roomclock import RoomClock
-from meshchat.units import TEXT_CHARACTERS_MAX, TEXT_LINES_MAX, PeerId, RoomId, Seconds, safe_lines
+from meshchat.units import TEXT_CHARACTERS_MAX, TEXT_LINES_MAX, PeerId, RoomId, Seconds, bound, safe_lines
 
 OWN = Rate(burst=8, per_s=1.0)
 """How fast we may write: faster than anybody types."""
@@ -134,7 +134,7 @@ class Chat:
         """A member is here, linked with us or not; if it was here before and only out of sight, nothing changes."""
         if peer not in self._known:
             self._known[peer] = self.clock.read(self._circle.now)
-            _bound(self._known)
+            bound(self._known, TABLE_MAX)
 
     def unlinked(self, peer: PeerId, *, goodbye: bool) -> None:
         """The link to a member is gone, or (`goodbye`) the member itself."""
@@ -212,7 +212,7 @@ class Chat:
         table, rate = (self._caught_up, CAUGHT_UP) if asked else (self._live, LIVE)
         if author not in table:
             table[author] = Budget(rate, now)
-            _bound(table)
+            bound(table, TABLE_MAX)
         if table[author].take(now):
             return True
         if now >= self._complain_at:
@@ -243,9 +243,3 @@ class Chat:
         if told:
             view.served_at = now
             self._circle.send(link.peer, Lines(tuple(told)))
-
-
-def _bound(table: dict[PeerId, int] | dict[PeerId, Budget]) -> None:
-    """Forgets the oldest of a table that has outgrown its limit."""
-    if len(table) > TABLE_MAX:
-        del table[next(iter(table))]

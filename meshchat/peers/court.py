@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from meshchat.errors import Refused
 from meshchat.locks.bind import Draw
-from meshchat.locks.book import BATCH, Book, Reception
+from meshchat.locks.book import BATCH, Book
 from meshchat.locks.law import Law, Order
 from meshchat.locks.statements import REMOVALS, Kind, Statement
 from meshchat.peers.circle import Circle
+from meshchat.peers.fields import DIGEST_DIGITS
 from meshchat.peers.links import Link
 from meshchat.peers.orders import Orders, OrdersWanted
 from meshchat.units import PeerId, RoomId, Seconds
@@ -76,24 +77,25 @@ class Court:
         shown = [law.founding, *(order.statement for order in law.appointments if order.digest in warrants)]
         return Orders((*shown, *(order.statement for order in against[:EVIDENCE_MAX])))
 
-    def order(self, key: Ed25519PrivateKey, kind: Kind, subject: str, value: str, undo: bool) -> tuple[Statement, ...]:
+    def order(self, key: Ed25519PrivateKey, kind: Kind, subject: str, value: str) -> tuple[Statement, ...]:
         """Signs an order; what is to be passed on. Raises `Refused` where we have no right to it or it changes
         nothing."""
         if self._book is None:
             raise Refused(NO_FOUNDER)
-        written = self._book.order(key, kind, subject, value, undo)
+        written = self._book.order(key, kind, subject, value)
         self._note()
         return written
 
     def take(self, link: Link, message: Orders, members: Iterable[Link]) -> None:
         """Takes in what a peer brings and passes on what is new. Raises `WireError` for what is forged."""
-        fresh: list[Statement] = []
+        before = frozenset(self._statements)
         try:
             for statement in message.statements:
-                if statement.room == self._room and self._add(statement):
-                    fresh.append(statement)
+                if statement.room == self._room:
+                    self._add(statement)
         finally:  # what came before a forged one is as good as ever
             self._note()
+            fresh = [each for each in self._statements if each not in before]  # what waited for it as well
             self.spread(fresh, (each for each in members if each is not link))
 
     def spread(self, statements: Iterable[Statement], to: Iterable[Link]) -> None:
@@ -121,17 +123,18 @@ class Court:
         link.orders_pause = min(2 * link.orders_pause, ASK_PAUSE_S_MAX)
         self._circle.send(link.peer, OrdersWanted(self._room))
 
-    def _add(self, statement: Statement) -> bool:
-        """Whether it was new."""
-        if self._book is None:
-            if statement.kind != "found":
-                return False
+    @property
+    def _statements(self) -> tuple[Statement, ...]:
+        return self._book.statements if self._book else ()
+
+    def _add(self, statement: Statement) -> None:
+        if self._book is not None:
+            self._book.add(statement)
+        elif statement.kind == "found":
             self._book = Book(statement, self._draw)
-            return True
-        return self._book.add(statement) is Reception.NEW
 
     def _note(self) -> None:
-        self._circle.book = self._book.fingerprint[:16] if self._book else ""
+        self._circle.book = self._book.fingerprint[:DIGEST_DIGITS] if self._book else ""
 
 
 def _is_removal(order: Order) -> bool:

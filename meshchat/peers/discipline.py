@@ -22,7 +22,7 @@ from meshchat.peers.court import Court
 from meshchat.peers.gate import Gate
 from meshchat.peers.links import Link
 from meshchat.peers.orders import Orders, OrdersWanted, Secret, SecretWanted
-from meshchat.units import PeerId, RoomId, short
+from meshchat.units import PeerId, RoomId
 
 
 class Discipline:
@@ -59,7 +59,7 @@ class Discipline:
         """Who was muted while we were here, and whether it has said since that it is mute."""
         self._circle.moderator = self._moderates(court.law)
 
-    def order(self, key: Ed25519PrivateKey, kind: Kind, subject: str, value: str, undo: bool) -> None:
+    def order(self, key: Ed25519PrivateKey, kind: Kind, subject: str, value: str) -> None:
         """Gives an order; with a new secret where somebody knows the present one who shall not.
 
         The order `secret` has as its value the key that another passphrase makes, in hex digits.
@@ -68,7 +68,7 @@ class Discipline:
         if kind == "secret":
             self._change_secret(key, bytes.fromhex(value))
             return
-        self._court.spread(self._court.order(key, kind, subject, value, undo), self._members())
+        self._court.spread(self._court.order(key, kind, subject, value), self._members())
         law = self._court.law
         assert law is not None
         self.obey()
@@ -139,13 +139,13 @@ class Discipline:
             return ""
         orders = [order.statement for order in law.standing if order.statement.subject == peer]
         said = max(
-            (each for each in orders if each.kind in REMOVALS), key=lambda each: (each.kind == "kick", each.number)
+            (each for each in orders if each.kind in REMOVALS), key=lambda each: (each.kind == "ban", each.number)
         )
-        return f"{'banned' if peer in law.banned else 'kicked'} by {self._called(said.author)}"
+        return f"{'banned' if said.kind == 'ban' else 'kicked'} by {self._called(said.author)}"
 
     def turn_away(self, link: Link) -> None:
         """One that was sent away is back: it is told why, and nothing else."""
-        link.shunned, link.shunned_at = self.why(link.peer) or short(link.peer), self._circle.now
+        link.shunned, link.shunned_at = self.why(link.peer), self._circle.now
         self._circle.send(link.peer, self._court.evidence(link.peer))
 
     def ask_for_secret(self) -> None:
@@ -195,7 +195,7 @@ class Discipline:
         """Draws another secret and hands it to everybody here, with the key of the passphrase that goes with it."""
         secret = Secret(self._room, self._draw(SECRET_BYTES), words)
         stated = commitment(self._room, secret.secret, words.hex())
-        self._court.spread(self._court.order(key, "secret", "", stated, False), self._members())
+        self._court.spread(self._court.order(key, "secret", "", stated), self._members())
         self.obey()
         self._adopt(secret)
         for link in self._members():

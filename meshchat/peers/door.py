@@ -120,7 +120,7 @@ class Door:
         """A member tells what opens, or what it counts."""
         if message.room != self._room:
             return
-        from_keeper = link.peer == self._keeper()
+        from_keeper = link.peer == self._election.leader
         if isinstance(message, Words) and (self._key is None or from_keeper) and self._fits(message.key):
             self._key = message.key
         if from_keeper:
@@ -135,7 +135,7 @@ class Door:
 
     def look(self) -> None:
         """Notices when another member keeps the door from now on."""
-        keeper, now = self._keeper(), self._circle.now
+        keeper, now = self._election.leader, self._circle.now
         if keeper == self._leader:
             return
         self._leader = keeper
@@ -156,17 +156,13 @@ class Door:
 
     # Inside
 
-    def _keeper(self) -> PeerId | None:
-        claim = self._election.followed
-        return PeerId(claim.leader) if claim else None
-
     def _card(self) -> bytes | None:
         """What the passphrase brings; None once the secret is another than when the passphrase was set."""
         invite = self._invite
         return card(invite) if invite and invite.secret == self._gate.secret else None
 
     def _rang(self, link: Link, ring: Ring) -> None:
-        keeper, now, handed = self._keeper(), self._circle.now, self._card()
+        keeper, now, handed = self._election.leader, self._circle.now, self._card()
         if handed is None or self._key is None:
             self._circle.send(link.peer, Shut(self._room, "closed"))
         elif keeper is None:

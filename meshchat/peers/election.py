@@ -123,6 +123,11 @@ class Election:
         return self.claim if self.state in (State.FOLLOWING, State.LEADING) else None
 
     @property
+    def leader(self) -> PeerId | None:
+        """Whose claim is in force."""
+        return PeerId(self.followed.leader) if self.followed else None
+
+    @property
     def timer(self) -> Seconds | None:
         """When `tick` wants to be called."""
         return self._wait_until

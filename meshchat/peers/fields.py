@@ -15,7 +15,10 @@ Hex64: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Hex32: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 """A room, or a line of the chat."""
 
-Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+DIGEST_DIGITS = 16
+"""Of what two sides compare: 64 bits, for nobody gains by a collision of what others signed."""
+
+Digest: TypeAlias = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{DIGEST_DIGITS}}}$")]
 """Tells two lists apart."""
 
 Name: TypeAlias = Annotated[str, Meta(max_length=32)]

@@ -16,7 +16,7 @@ from meshchat.locks.proof import SecretEntry
 from meshchat.peers.circle import Circle
 from meshchat.peers.links import Link
 from meshchat.peers.messages import ANSWERS_MAX, Knock, Proven
-from meshchat.units import PeerId, RoomId
+from meshchat.units import PeerId, RoomId, bound
 
 REMEMBERED_MAX = 1024
 """Keys that were a member's during this stay; beyond, the one longest here is forgotten and needs the newest secret."""
@@ -66,8 +66,7 @@ class Gate:
     def remember(self, peer: PeerId) -> None:
         """It is a member: its key is enough from now on, as long as nobody excludes it."""
         self.remembered[peer] = None
-        if len(self.remembered) > REMEMBERED_MAX:
-            del self.remembered[next(iter(self.remembered))]
+        bound(self.remembered, REMEMBERED_MAX)
 
     def renew(self, secret: bytes) -> None:
         """Another secret opens the room: all who are not in it are asked for it, and told that we know it.

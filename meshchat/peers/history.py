@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left, insort
 
+from meshchat.peers.fields import DIGEST_DIGITS
 from meshchat.peers.lines import HELD_MAX, Key, Line, LineId, size_of
+from meshchat.units import bound
 
 BYTES_MAX = 1 << 20
 """Most bytes kept: 512 lines of usual length take a tenth of it."""
@@ -18,8 +20,10 @@ BYTES_MAX = 1 << 20
 KEPT_OF_FULL = 0.75
 """How much is left when it was full: the floor rises seldom then, and two members agree on it."""
 
-DIGEST_DIGITS = 16
 DIGEST_OF_NOTHING = "0" * DIGEST_DIGITS
+
+DIGESTS_MAX = 256
+"""Digests remembered: one for each member, with whom we have different lines in common; beyond, a liar asks."""
 
 
 class History:
@@ -31,6 +35,8 @@ class History:
         self._keys: list[Key] = []
         self._lines: dict[LineId, Line] = {}
         self._bytes = 0
+        self._digests: dict[tuple[int, int], str] = {}
+        """Worked out since the last line came: every beat tells one, and hears one."""
 
     def __contains__(self, line_id: LineId) -> bool:
         return line_id in self._lines
@@ -40,6 +46,7 @@ class History:
 
     def add(self, line_id: LineId, line: Line) -> None:
         """Keeps a line at its place; drops the oldest ones if there are too many."""
+        self._digests.clear()
         insort(self._keys, (line.clock, line.author, line_id))
         self._lines[line_id] = line
         self._bytes += size_of(line)
@@ -48,17 +55,27 @@ class History:
 
     def held(self, floor: int, upto: int) -> list[LineId]:
         """The ids of all lines after `floor` and not after `upto`, in order."""
-        begin, end = (bisect_left(self._keys, (clock + 1,)) for clock in (floor, upto))
+        begin, end = self._span(floor, upto)
         return [line_id for _, _, line_id in self._keys[begin:end]]
 
     def digest(self, floor: int, upto: int) -> str:
         """Tells whether two members hold the same lines there."""
-        held = self.held(floor, upto)
-        return hashlib.sha256("".join(held).encode()).hexdigest()[:DIGEST_DIGITS] if held else DIGEST_OF_NOTHING
+        span = begin, end = self._span(floor, upto)
+        if begin >= end:
+            return DIGEST_OF_NOTHING
+        if span not in self._digests:
+            ids = "".join(line_id for _, _, line_id in self._keys[begin:end])
+            self._digests[span] = hashlib.sha256(ids.encode()).hexdigest()[:DIGEST_DIGITS]
+            bound(self._digests, DIGESTS_MAX)
+        return self._digests[span]
 
     def lines(self, ids: list[LineId]) -> list[Line]:
         """The lines of those ids, all of which are held."""
         return [self._lines[line_id] for line_id in ids]
+
+    def _span(self, floor: int, upto: int) -> tuple[int, int]:
+        """Where in the order the lines after `floor` begin, and where those after `upto`."""
+        return bisect_left(self._keys, (floor + 1,)), bisect_left(self._keys, (upto + 1,))
 
     def _prune(self) -> None:
         while len(self._keys) > KEPT_OF_FULL * HELD_MAX or self._bytes > KEPT_OF_FULL * BYTES_MAX:

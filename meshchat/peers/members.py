@@ -39,11 +39,11 @@ class Member:
 
 def members(circle: Circle, room: Room) -> Iterator[Member]:
     """Everybody in the room, ourselves first, then in order of admission."""
-    claim = room.election.followed
-    leader = claim.leader if claim else None
+    leader = room.election.leader
     silence = (circle.muted, circle.deafened)
-    us = Member(circle.me, room.own_alias, True, leader == circle.me, *silence, None, circle.addresses)
-    yield _by_law(replace(us, sharing=circle.sharing), room)
+    here, sharing = leader == circle.me, circle.sharing
+    us = Member(circle.me, room.own_alias, True, here, *silence, None, circle.addresses, sharing=sharing)
+    yield _by_law(us, room)
     for peer in room.members():
         yield _by_law(_member(circle, room, peer, leader == peer), room)
 
@@ -55,7 +55,7 @@ def _by_law(member: Member, room: Room) -> Member:
         member,
         moderator=law is not None and member.peer in law.ranks,
         muted_by=discipline.muted_by(member.peer),
-        silenced=impostor or discipline.silences(member.peer),
+        silenced=room.silences(member.peer),
         impostor=impostor,
     )
 

@@ -24,7 +24,7 @@ from msgspec import Meta, Struct
 from meshchat.errors import WireError
 from meshchat.locks.phrase import Commit, Reveal
 from meshchat.peers.entry import AtTheDoor, Words
-from meshchat.peers.fields import Digest, Hex32, Hex64, HostAndPort, Name, Natural, Proof
+from meshchat.peers.fields import DIGEST_DIGITS, Digest, Hex32, Hex64, HostAndPort, Name, Natural, Proof
 from meshchat.peers.lines import Lack, Lines, Tally
 from meshchat.peers.orders import Orders, OrdersWanted, Secret, SecretWanted
 from meshchat.units import safe_text
@@ -62,7 +62,7 @@ BEAT_MS_MAX = 1400
 ANSWERS_MAX = 4
 """Secrets of one room that a member remembers: whoever missed more than three changes needs a new link."""
 
-Book: TypeAlias = Annotated[str, Meta(pattern="^([0-9a-f]{16})?$")]
+Book: TypeAlias = Annotated[str, Meta(pattern=f"^([0-9a-f]{{{DIGEST_DIGITS}}})?$")]
 Addresses: TypeAlias = Annotated[tuple[HostAndPort, ...], Meta(max_length=ADDRESSES_MAX)]
 BeatMs: TypeAlias = Annotated[int, Meta(ge=0, le=BEAT_MS_MAX)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 31)]

@@ -135,15 +135,13 @@ class Node:
         self._circle.moderator, self._circle.book = False, ""
         self._tell_presence()
 
-    def order(
-        self, key: Ed25519PrivateKey, kind: Kind, now: Seconds, subject: str = "", value: str = "", undo: bool = False
-    ) -> None:
+    def order(self, key: Ed25519PrivateKey, kind: Kind, now: Seconds, subject: str = "", value: str = "") -> None:
         """Gives an order in the room that we are in, signed with our own key (`locks/statements.py` lists the kinds).
         Raises `Refused` if we are in none, have no right to it, or it would change nothing."""
         if self.room is None:
             raise Refused("not in a room")
         self._circle.now = now
-        self.room.discipline.order(key, kind, subject, value, undo)
+        self.room.discipline.order(key, kind, subject, value)
         self._follow_law(now)
 
     def woke(self, now: Seconds) -> None:

@@ -6,7 +6,7 @@ only, and taken only where it fits the hash that a moderator signed.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -14,8 +14,7 @@ from meshchat.locks.bind import SECRET_BYTES
 from meshchat.locks.book import BATCH
 from meshchat.locks.passphrase import KEY_BYTES
 from meshchat.locks.statements import Statement
-
-_Room: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+from meshchat.peers.fields import Hex32
 
 
 class Orders(Struct, frozen=True, tag_field="type", tag="orders", forbid_unknown_fields=True):
@@ -27,13 +26,13 @@ class Orders(Struct, frozen=True, tag_field="type", tag="orders", forbid_unknown
 class OrdersWanted(Struct, frozen=True, tag_field="type", tag="orders_wanted", forbid_unknown_fields=True):
     """Asks for all orders that the receiver has, because it has others than the sender."""
 
-    room: _Room
+    room: Hex32
 
 
 class Secret(Struct, frozen=True, tag_field="type", tag="secret", forbid_unknown_fields=True):
     """What opens the room from now on."""
 
-    room: _Room
+    room: Hex32
     secret: Annotated[bytes, Meta(min_length=SECRET_BYTES, max_length=SECRET_BYTES)]
     words: Annotated[bytes, Meta(max_length=KEY_BYTES)] = b""
     """The key that the passphrase makes (`locks/passphrase.py`); empty where none opens the room."""
@@ -42,4 +41,4 @@ class Secret(Struct, frozen=True, tag_field="type", tag="secret", forbid_unknown
 class SecretWanted(Struct, frozen=True, tag_field="type", tag="secret_wanted", forbid_unknown_fields=True):
     """Asks for it: the sender knows that there is a new one, and has not been told."""
 
-    room: _Room
+    room: Hex32

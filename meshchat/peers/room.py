@@ -127,6 +127,10 @@ class Room:
         """Those of them to whom we speak."""
         return [link for link in self.linked() if link.peer not in self.caution.withheld]
 
+    def silences(self, peer: PeerId) -> bool:
+        """Whether that member is not played here: a moderator muted it, or it pretends to be somebody else."""
+        return peer in self.caution.withheld or self.discipline.silences(peer)
+
     def unlinked(self) -> list[PeerId]:
         """Members that are here by what others say, and not linked with us."""
         links = self._circle.links
@@ -172,8 +176,7 @@ class Room:
         self._tell_key(link)
         self.chair.list(link)
         self.door.welcome(link)
-        claim = self.election.followed
-        leader = self._circle.links.get(PeerId(claim.leader)) if claim else None
+        leader = self._circle.links.get(self.election.leader) if self.election.leader else None
         if leader and leader is not link:
             self.tell_neighbours(link, [leader])
         self.chair.hear(link)
@@ -303,8 +306,7 @@ class Room:
     def tick(self, now: Seconds) -> None:
         """Does what is due in the room."""
         self.door.look()
-        claim = self.election.followed
-        leader = claim.leader if claim else None
+        leader = self.election.leader
         for peer, action in sorted(self.watch.tick(now), key=lambda change: change[0] == leader):
             self.lived(peer, action)  # the coordinator last: then it is known who is left to follow it
         if self._keyring.tick(now):
@@ -329,8 +331,7 @@ class Room:
             link.admitted = False
             self.watch.detach(peer, goodbye=False)
             self._circle.drops.append((peer, reason))
-        claim = self.election.followed
-        if claim and claim.leader == peer:
+        if self.election.leader == peer:
             self.chair.lose_leader()
         self.chair.strike(peer)
         self.grapevine.forget(peer)

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from meshchat.peers.fields import DIGEST_DIGITS
 from meshchat.peers.messages import Claim, Entry, Mark, Roster
 from meshchat.units import NAME_CHARACTERS_MAX, PeerId, RoomId
-
-DIGEST_DIGITS = 16
 
 _encoder = msgspec.json.Encoder()
 

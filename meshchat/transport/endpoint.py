@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
 
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.quic.packet import (
@@ -22,6 +21,7 @@ from aioquic.quic.packet import (
 from aioquic.quic.retry import QuicRetryTokenHandler
 
 from meshchat.identity import Identity
+from meshchat.peers.budget import Budget, Rate
 from meshchat.transport.connection import Connection, Listener
 from meshchat.transport.mutual import MutualConnection, configuration
 from meshchat.transport.port import Port, Route
@@ -36,28 +36,10 @@ HANDSHAKES_MAX = 64
 HANDSHAKES_PER_HOST_MAX = 16
 """The same from one host: several peers on one machine may start together."""
 
-ANSWERS_PER_SECOND_MAX = 200.0
+ANSWERS = Rate(burst=200, per_s=200.0)
 """Retries and version negotiations; the rest of a flood stays unanswered."""
 
 CONNECTION_ID_BYTES = 8
-
-
-@dataclass(slots=True)
-class Bucket:
-    """A token bucket: up to one second's worth at once."""
-
-    rate: float
-    level: float
-    at: Seconds = 0.0
-
-    def take(self, now: Seconds) -> bool:
-        """Takes one token if there is one."""
-        self.level = min(self.rate, self.level + (now - self.at) * self.rate)
-        self.at = now
-        if self.level < 1:
-            return False
-        self.level -= 1
-        return True
 
 
 class Endpoint:
@@ -73,7 +55,7 @@ class Endpoint:
         self._retry = QuicRetryTokenHandler()
         self._connections: dict[bytes, Connection] = {}
         self._written: set[Connection] = set()
-        self._answers = Bucket(ANSWERS_PER_SECOND_MAX, ANSWERS_PER_SECOND_MAX)
+        self._answers = Budget(ANSWERS, 0.0)
 
     @property
     def connections(self) -> set[Connection]:
