@@ -53,7 +53,7 @@ class Screens:
         self._loop = asyncio.get_running_loop()
         self._out = Outflow(self._send, self._warn, self._share_ended)
         self._in = Inflows(self._deliver)
-        self._gallery = Gallery(self._came, self._went)
+        self._gallery = Gallery(self._came, self._update)
         self._meter = Meter()
         self._ssrc = 0
         self._wanted: set[PeerId] = set()
@@ -173,9 +173,6 @@ class Screens:
         if flow and flow.watched:
             self._in.start_over(peer)
             self._tell(flow)
-
-    def _went(self, peer: PeerId) -> None:
-        self._update(peer)
 
     def _deliver(self, peer: PeerId, whole: Slice) -> None:
         """A slice is whole, on the port's thread."""

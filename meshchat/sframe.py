@@ -172,7 +172,7 @@ class SendKey:
 class ReceiveKey:
     """Another member's key: opens each of its frames once."""
 
-    __slots__ = ("_cipher", "_newest", "_salt", "_seen", "_window", "base_key", "key_id", "replayed")
+    __slots__ = ("_cipher", "_mask", "_newest", "_salt", "_seen", "_window", "base_key", "key_id", "replayed")
 
     def __init__(self, key_id: int, base_key: bytes, window: int = REPLAY_WINDOW) -> None:
         """`window` is how many counters behind the newest may still arrive.
@@ -186,7 +186,7 @@ class ReceiveKey:
         self.replayed = 0
         """Frames refused because their counter was opened before, or lies behind the window."""
         self._cipher, self._salt = _derive(key_id, base_key)
-        self._window = window
+        self._window, self._mask = window, (1 << window) - 1
         self._newest = -1
         self._seen = 0  # bit n: the counter `newest - n` was opened
 
@@ -213,7 +213,7 @@ class ReceiveKey:
             self._seen |= 1 << behind
             return
         # A jump beyond the window forgets all of it; shifting by the jump itself could take 2^64 bits.
-        self._seen = (self._seen << -behind & (1 << self._window) - 1) | 1 if -behind < self._window else 1
+        self._seen = (self._seen << -behind & self._mask) | 1 if -behind < self._window else 1
         self._newest = counter
 
 

@@ -49,9 +49,6 @@ class Pattern:
             case _:
                 return self._front()
 
-    def close(self) -> None:
-        """Nothing is held."""
-
     def _draw_page(self, height: int) -> Pixels:
         page = np.full((height, WIDTH), PAPER, np.uint32)
         for top in range(0, height - LETTER_HEIGHT, LETTER_HEIGHT):

@@ -21,8 +21,6 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 SHOWN_S: Seconds = 1.0
 """How long each picture of a folder is shown."""
 
-SIDE_MAX = 16_384
-
 
 class Source(Protocol):
     """Something that has a picture at any time."""
@@ -32,9 +30,6 @@ class Source(Protocol):
 
     def grab(self, at: Seconds) -> Pixels:
         """The picture at that time, contiguous; the caller does not keep it. Raises `ScreenError` when it is gone."""
-
-    def close(self) -> None:
-        """Lets go of it."""
 
 
 def open_source(spec: Spec) -> Source:
@@ -68,9 +63,6 @@ class Pictures:
         self._load(int((at - self._began_at) / SHOWN_S) % len(self._paths))
         return self._picture
 
-    def close(self) -> None:
-        """Nothing is held."""
-
     def _load(self, number: int) -> Pixels:
         if number == self._shown:
             return self._picture
@@ -102,18 +94,12 @@ class Screen:
     def grab(self, at: Seconds) -> Pixels:
         """The screen as it is, with the pointer."""
         try:
-            shot = self._grabber.grab(self._area)
-        except (mss.ScreenShotError, OSError, ValueError):
+            shot = self._shot()
+        except ScreenError:
             self._open()  # the screen has another size now, or it is gone: that says which
             shot = self._shot()
         pixels: Pixels = np.frombuffer(shot.raw, np.uint32).reshape(shot.height, shot.width)
         return pixels
-
-    def close(self) -> None:
-        """Lets go of the display."""
-        if self._grabber is not None:
-            self._grabber.close()
-            self._grabber = None
 
     def follow_size(self) -> None:
         """Looks whether the monitors changed, which not every system tells by an error."""

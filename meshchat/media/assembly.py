@@ -53,7 +53,6 @@ class _Pending:
     becomes: int
     flags: int
     parts: list[bytes | None]
-    began_at: Seconds
     touched_at: Seconds
     left: int
     highest: int = -1
@@ -70,7 +69,6 @@ class Assembly:
     newest: int = 0
     """The highest slice that became whole; all it needed may not have."""
     newest_at: Seconds = 0.0
-    duplicates: int = 0
     given_up: int = 0
     """How often the sender had to begin anew."""
     anew: int = 0
@@ -88,17 +86,15 @@ class Assembly:
             part.number <= max(self.applied, self.anew)
             or part.number > max(self.applied, self.newest) + AHEAD_MAX > AHEAD_MAX
         ):
-            self.duplicates += 1
             return []
         pending = self._pending.get(part.number)
         if pending is None:
             if len(self._pending) >= PENDING_MAX or self._bytes >= PENDING_BYTES_MAX:
                 self.give_up()
                 return []
-            pending = _Pending(part.after, part.becomes, part.flags, [None] * part.count, now, now, part.count)
+            pending = _Pending(part.after, part.becomes, part.flags, [None] * part.count, now, part.count)
             self._pending[part.number] = pending
         if part.count != len(pending.parts) or pending.parts[part.index] is not None:
-            self.duplicates += 1
             return []
         pending.parts[part.index] = part.data
         pending.left -= 1
@@ -126,7 +122,8 @@ class Assembly:
     def check(self, now: Seconds) -> None:
         """Gives up what has been missing for too long."""
         if self._pending:
-            first = self._pending[self._needed()[0]]
+            begins = [number for number, each in self._pending.items() if each.after == 0]
+            first = self._pending[max(begins, default=min(self._pending))]
             if now - max(first.touched_at, self._progress_at) > STUCK_S:
                 self.give_up()
 
@@ -199,7 +196,8 @@ class Assembly:
         for number, following in zip(numbers, [*numbers[1:], None], strict=True):
             pending = self._pending[number]
             is_over = following is not None or now - pending.touched_at >= TAIL_S
-            wanted += _holes(number, pending, len(pending.parts) if is_over else pending.highest)
+            if pending.left:
+                wanted += _holes(number, pending, len(pending.parts) if is_over else pending.highest)
             if following is not None and self._pending[following].after not in (number, pending.becomes):
                 wanted += _unseen(number + 1, following)
         return wanted

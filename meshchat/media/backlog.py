@@ -20,6 +20,7 @@ from meshchat.media.feedback import Feedback
 from meshchat.media.rate import Rate
 from meshchat.media.tiles import Mask
 from meshchat.units import Seconds
+from meshchat.wire import DATAGRAM_BYTES_MAX
 
 BURST = 8
 """Datagrams sent at once: at 1 Gbit/s sound waits 0.1 ms behind them, at 100 Mbit/s one."""
@@ -65,7 +66,6 @@ class Backlog:
     """Whether what it lacks is being compressed."""
     resent: int = 0
     """Datagrams that were sent again."""
-    slices_sent: int = 0
     merged: int = 0
     """How often it fell behind."""
     delay: Seconds | None = None
@@ -174,25 +174,25 @@ class Backlog:
 
     def again(self, gap: Gap, datagrams: Sequence[bytes], now: Seconds) -> None:
         """Parts of a slice are missing there."""
-        if gap.number not in self._sent or any(number == gap.number for number, _ in self._queue):
+        if gap.number not in self._sent:
             return
         for index in range(gap.first, min(gap.first + gap.count, len(datagrams))):
             if (gap.number, index) not in self._again and len(self._again) < RESENT_MAX:
                 self._again[gap.number, index] = datagrams[index]
                 self.resent += 1
-                self.rate.lost(1, now)
+                self.rate.lost(now)
 
     def burst(self, now: Seconds) -> list[bytes]:
         """Datagrams that are to be sent now."""
-        saved_max = max(self.rate.bits * BURST_SAVED_S / 8, 1200.0)
+        saved_max = max(self.rate.bits * BURST_SAVED_S / 8, DATAGRAM_BYTES_MAX)
         self._saved = min(self._saved + (now - self._saved_at) * self.rate.bits / 8, saved_max)
         self._saved_at = now
         found: list[bytes] = []
         while len(found) < BURST and self._saved > 0 and (datagram := self._next(now)) is not None:
             found.append(datagram)
             self._saved -= len(datagram)
+            self._sent_at = now  # at once, for a probe is due by it
         if found:
-            self._sent_at = now
             self._unheard_since = self._unheard_since or now
         return found
 
@@ -216,7 +216,6 @@ class Backlog:
                 self._queue.popleft()
                 self._at = 0
                 self._last = datagram
-                self.slices_sent += 1
                 self._sent[number] = _Sent(now, sum(map(len, datagrams)))
             return datagram
         if self._sent and self._last is not None and now - self._sent_at >= self._probe_after:

@@ -96,7 +96,7 @@ class Chain:
         mask, share = 0, 1.0
         for each in self.backlogs.values():
             wanted = each.wants(now)
-            if wanted:
+            if wanted is not None:
                 mask |= wanted
                 share = min(share, each.rate.quality)
                 self._asking.append(each)

@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from meshchat.units import Seconds
+from meshchat.wire import DATAGRAM_BYTES_MAX
 
 BITS_MIN = 500_000.0
 """Slowest: a still desktop with somebody typing on it."""
@@ -95,9 +96,9 @@ class Rate:
         self._delivered += size
         self._step(now)
 
-    def lost(self, datagrams: int, now: Seconds) -> None:
-        """So many were asked for again."""
-        self._lost += datagrams * 1200
+    def lost(self, now: Seconds) -> None:
+        """A datagram was asked for again."""
+        self._lost += DATAGRAM_BYTES_MAX
         self._step(now)
 
     def overrun(self) -> None:

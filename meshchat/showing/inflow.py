@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from meshchat.calling.incoming import STREAMS_PER_SSRC_MAX
 from meshchat.errors import WireError
 from meshchat.media.assembly import Assembly
 from meshchat.media.feedback import Feedback, encode_feedback
@@ -52,16 +53,18 @@ class Inflow:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
+class CameAgain(WireError):
+    """A datagram whose number was taken before."""
+
+
 class Inflows:
     """Every screen that arrives, or could."""
 
     def __init__(self, deliver: Callable[[PeerId, Slice], None]) -> None:
         """`deliver` is called on the port's thread for each slice, in order."""
-        self.refused = 0
-        """Datagrams that were not taken: malformed, without a key, forged, or of a screen that is not watched."""
         self._deliver = deliver
         self._flows: dict[PeerId, Inflow] = {}
-        self._by_ssrc: dict[int, Inflow] = {}
+        self._by_ssrc: dict[int, tuple[Inflow, ...]] = {}
 
     def flow(self, peer: PeerId) -> Inflow | None:
         """That member's screen, if it told a key."""
@@ -105,16 +108,24 @@ class Inflows:
                 flow.assembly.start_over()
 
     def datagram(self, data: bytes, now: Seconds) -> Inflow | None:
-        """A datagram of a screen, on the port's thread; the screen that it belonged to, if it was taken."""
+        """A datagram of a screen, on the port's thread; the screen whose sharer is to hear of it, if there is one.
+
+        Also of one that came before: that is how a sharer asks whether its last one came, when our report was lost.
+        """
         try:
             packet = parse_media(data)
-            flow = self._by_ssrc.get(packet.ssrc)
-            if flow is None or not flow.watched:
-                raise WireError("a screen that is not watched")
-            return self._take(flow, packet, now)
         except WireError:
-            self.refused += 1
             return None
+        again: Inflow | None = None
+        for flow in self._by_ssrc.get(packet.ssrc, ()):
+            if flow.watched:
+                try:
+                    return self._take(flow, packet, now)
+                except CameAgain:  # by its number, which another one with that SSRC may have used as well
+                    again = flow
+                except WireError:
+                    pass
+        return again
 
     def feedback(self, flow: Inflow, ssrc: int, rtt: Seconds, now: Seconds) -> bytes:
         """What is to be told to its sharer now."""
@@ -131,7 +142,14 @@ class Inflows:
     def _take(self, flow: Inflow, packet: MediaPacket, now: Seconds) -> Inflow:
         key_id = peek(packet.payload)[0]
         key = flow.keys.get(key_id) or _derived(flow, key_id)
-        part = parse_part(key.open(packet.header, packet.payload))
+        before = key.replayed
+        try:
+            payload = key.open(packet.header, packet.payload)
+        except WireError as error:
+            if key.replayed == before:
+                raise
+            raise CameAgain(str(error)) from None
+        part = parse_part(payload)
         flow.bytes_received += len(packet.header) + len(packet.payload)
         with flow.lock:
             ready = flow.assembly.put(part, now)
@@ -153,7 +171,11 @@ class Inflows:
         flow.settled = whole.is_settled
 
     def _index(self) -> None:
-        self._by_ssrc = {flow.ssrc: flow for flow in self._flows.values() if flow.told}
+        table: dict[int, tuple[Inflow, ...]] = {}
+        for flow in self._flows.values():
+            if flow.told:
+                table[flow.ssrc] = (*table.get(flow.ssrc, ()), flow)[:STREAMS_PER_SSRC_MAX]
+        self._by_ssrc = table
 
 
 def _derived(flow: Inflow, key_id: int) -> ReceiveKey:

@@ -65,7 +65,6 @@ class Outflow:
         self._told = Follow(False, False)
         self._thread: threading.Thread | None = None
         self._closing = False
-        self._wishes: list[Order] = []
 
     @property
     def is_sharing(self) -> bool:
@@ -148,7 +147,6 @@ class Outflow:
 
     def _picture(self, told: Slice) -> None:
         if told.first:
-            self._seen = told.number
             mask = int.from_bytes(told.mask, "big")
             if told.coded:
                 self.chain.begin(mask, time.monotonic())
@@ -157,6 +155,7 @@ class Outflow:
         if told.coded:
             self.chain.shared(told.operations, last=told.last, settled=told.settled)
         if told.last:
+            self._seen = told.number
             shared = self.shared
             self.shared = Shared(shared.title, shared.width, shared.height, shared.pictures + 1)
 
@@ -188,7 +187,7 @@ class Outflow:
             self._told = follow
             orders.append(follow)
         if lack:
-            quality = max(QUALITY_MIN, round(self._spec.quality * min(1.0, lack.quality)))
+            quality = max(QUALITY_MIN, round(self._spec.quality * lack.quality))
             orders.append(Bring(protocol.mask_bytes(lack.mask), self._seen, quality))
         return orders
 

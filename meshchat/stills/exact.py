@@ -17,8 +17,6 @@ from meshchat.units import Pixels
 LEVEL = 1
 """Of zlib: the fastest; the next ones win a tenth of the bytes for twice the time on text."""
 
-OPAQUE = np.uint32(0xFF00_0000)
-
 
 def encode_exact(part: Pixels) -> bytes:
     """The colours of a part of a picture, compressed."""

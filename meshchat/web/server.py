@@ -196,11 +196,12 @@ class Gallery:
         self._viewers.append(viewer)
         self._came(viewer.peer)
         ends = asyncio.ensure_future(connection.wait_closed())
+        ends.add_done_callback(lambda _: viewer.more.set())
         try:
-            while not ends.done():
-                more = asyncio.ensure_future(viewer.more.wait())
-                await asyncio.wait((more, ends), return_when=asyncio.FIRST_COMPLETED)
-                more.cancel()
+            while True:
+                await viewer.more.wait()
+                if ends.done():
+                    break
                 await self._send(connection, viewer)
         finally:
             ends.cancel()
@@ -216,7 +217,7 @@ class Gallery:
                 message = viewer.waiting.popleft()
                 viewer.size -= len(message)
                 await connection.send(message)
-            if viewer.fresh and self._viewers:
+            if viewer.fresh:
                 self._came(viewer.peer)
 
 
