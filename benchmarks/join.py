@@ -156,25 +156,14 @@ async def _kill_coordinator(stage: lab.Stage, after_s: Seconds) -> Death:
     survivors = [peer for peer in stage.peers if peer is not victim]
     gone, followed = [], []
     for peer in survivors:
-        gone.append(await _after(peer, killed_at, "the dead was gone", partial(_left, peer, leader, killed_at)))
+        gone.append(await _after(peer, killed_at, "the dead was gone", partial(peer.left_at, leader, killed_at)))
         followed.append(
-            await _after(peer, killed_at, "it followed another", partial(_follows, peer, leader, killed_at))
+            await _after(peer, killed_at, "it followed another", partial(peer.followed_at, leader, killed_at))
         )
     await asyncio.sleep(max(0.0, after_s - max(*gone, *followed)))
     await stage.end(victim)
     print(f"  {victim.name} killed: replaced after {max(followed):.2f} s, off every list after {max(gone):.2f} s")
     return Death(killed_at, max(followed), max(gone))
-
-
-def _left(peer: lab.Peer, dead: str, since: Seconds) -> Seconds | None:
-    """When that peer took the dead one off its list."""
-    return next((note.at for note in peer.notes if note.what == "left" and note.who == dead and note.at > since), None)
-
-
-def _follows(peer: lab.Peer, dead: str, since: Seconds) -> Seconds | None:
-    """When that peer first followed a living coordinator after the death."""
-    news = [note for note in peer.notes if note.what == "coordinator" and note.at > since]
-    return next((note.at for note in news if note.who not in ("", dead)), None)
 
 
 def _around(death: Death, after_s: Seconds, voices: dict[str, Voiced]) -> list[Kept]:

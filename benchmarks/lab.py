@@ -143,6 +143,16 @@ class Peer:
         """The first note of that kind (about that peer, if given)."""
         return next((note for note in self.notes if note.what == what and who in ("", note.who)), None)
 
+    def left_at(self, who: str, since: Seconds) -> Seconds | None:
+        """When it took that peer off its list, after that instant."""
+        news = (note for note in self.notes if note.at > since)
+        return next((note.at for note in news if note.what == "left" and note.who == who), None)
+
+    def followed_at(self, dead: str, since: Seconds) -> Seconds | None:
+        """When it first followed another coordinator than that one, after that instant."""
+        news = (note for note in self.notes if note.at > since)
+        return next((note.at for note in news if note.what == "coordinator" and note.who not in ("", dead)), None)
+
     async def until(self, what: str, true: Callable[[], bool], limit_s: Seconds = MEET_S_MAX) -> None:
         """Waits until the notes make `true` true; `MeshchatError` if it takes too long or the process ends."""
         try:
@@ -212,7 +222,7 @@ class Stage:
             *_flags(given),
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=_environment(),
         )
         peer = Peer(name, self.folder / name, process, time.monotonic())
         peer.reader = asyncio.create_task(peer.read())

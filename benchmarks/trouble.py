@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import math
 import signal
 import statistics
@@ -121,13 +122,12 @@ async def _deaths(room: Room, runs: int, name: str, *, joiner: bool = True) -> l
 async def _replaced(survivors: list[lab.Peer], dead: str, since: Seconds) -> Seconds:
     """When the last of them followed another."""
 
-    def followed(peer: lab.Peer) -> Seconds | None:
-        news = [note for note in peer.notes if note.what == "coordinator" and note.at > since]
-        return next((note.at for note in news if note.who not in ("", dead)), None)
+    def has_followed(peer: lab.Peer) -> bool:
+        return peer.followed_at(dead, since) is not None
 
     for peer in survivors:
-        await peer.until("it followed another", lambda peer=peer: followed(peer) is not None, AGREE_S_MAX)  # type: ignore[misc]
-    return max(followed(peer) or math.inf for peer in survivors) - since
+        await peer.until("it followed another", functools.partial(has_followed, peer), AGREE_S_MAX)
+    return max(peer.followed_at(dead, since) or math.inf for peer in survivors) - since
 
 
 async def _leave(_: argparse.Namespace) -> list[Row]:
@@ -143,11 +143,9 @@ async def _leave(_: argparse.Namespace) -> list[Row]:
             await room.stage.end(leaver)
             await room.agree()
             for peer in room.peers:
-                news = [note for note in peer.notes if note.at > since]
-                left = next(note.at for note in news if note.what == "left" and note.who == who)
-                then = next(note.at for note in news if note.what == "coordinator" and note.who not in ("", who))
+                left, then = peer.left_at(who, since) or math.inf, peer.followed_at(who, since) or math.inf
                 without.append(max(0.0, then - left))
-                blank += sum(note.what == "coordinator" and not note.who for note in news)
+                blank += sum(note.what == "coordinator" and not note.who and note.at > since for note in peer.notes)
         return [
             Row(
                 f"{TALKERS - 2} coordinators leave",

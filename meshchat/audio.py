@@ -12,7 +12,7 @@ FLAC, Ogg, Opus, MP3, AIFF), played once in real time and followed by silence; `
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias, TypeVar
 
 from meshchat.sound.device import DeviceMicrophone, DeviceSpeaker
 from meshchat.sound.driver import SoundDevice
@@ -24,50 +24,15 @@ from meshchat.sound.supervisor import shared_supervisor
 from meshchat.sound.synthetic import SilentMicrophone, ToneSource
 from meshchat.units import Samples, Seconds
 
-__all__ = ["Microphone", "SoundDevice", "Speaker", "list_devices", "open_microphone", "open_speaker"]
+__all__ = ["End", "Microphone", "SoundDevice", "Speaker", "list_devices", "open_microphone", "open_speaker"]
 
 
-class Microphone(Protocol):
-    """Pushes frames."""
-
-    @property
-    def late_turns(self) -> int:
-        """Turns that came late, or in which the sound system reported a gap, since the start."""
-        ...
-
-    @property
-    def device(self) -> SoundDevice | None:
-        """The device through which sound goes now; None for what is no device, or not there."""
-        ...
-
-    @property
-    def trouble(self) -> str | None:
-        """Why no sound goes through it now, in words; None while it does. A file or a tone has none."""
-        ...
-
-    def start(self, on_frame: Callable[[Samples, Seconds], None]) -> None:
-        """Call `on_frame` on the microphone's own thread with each frame and the instant its first sample was heard.
-
-        The frame is float32, shape (frame_samples,), 48 kHz, and the callee's to keep; the instant is one of
-        time.monotonic. An exception from `on_frame` is logged once. RuntimeError when started twice.
-        """
-        ...
-
-    def stop(self) -> None:
-        """Return when `on_frame` does not run and never will again; harmless at any time and repeatedly.
-
-        From any thread but the microphone's own (RuntimeError); the caller must hold no lock that `on_frame` takes.
-        A sound system that hangs is waited for two seconds.
-        """
-        ...
-
-    def describe(self) -> str:
-        """What it is, and whether it is there, in a few words."""
-        ...
+Given_co = TypeVar("Given_co", covariant=True)
+Got_contra = TypeVar("Got_contra", contravariant=True)
 
 
-class Speaker(Protocol):
-    """Pulls blocks."""
+class End(Protocol[Given_co, Got_contra]):
+    """What a microphone and a speaker have in common: turns on a thread of its own, in each of which one is called."""
 
     @property
     def late_turns(self) -> int:
@@ -84,18 +49,14 @@ class Speaker(Protocol):
         """Why no sound goes through it now, in words; None while it does. A file or a tone has none."""
         ...
 
-    def start(self, pull: Callable[[int, Seconds], Samples]) -> None:
-        """Call `pull(block_samples, now)` on the speaker's own thread whenever a block is needed.
-
-        It gives float32, shape (block_samples,), range -1..1, 48 kHz; an exception or another shape is logged once
-        and heard as silence. `now` is when the block is asked for (time.monotonic). RuntimeError when started twice.
-        """
+    def start(self, turn: Callable[[Given_co, Seconds], Got_contra], /) -> None:
+        """Call `turn` on a thread of its own. An exception from it is logged once. RuntimeError when started twice."""
         ...
 
     def stop(self) -> None:
-        """Return when `pull` does not run and never will again, and a file is finished; harmless repeatedly.
+        """Return when `turn` does not run and never will again, and a file is finished; harmless at any time.
 
-        From any thread but the speaker's own (RuntimeError); the caller must hold no lock that `pull` takes. A sound
+        From any thread but its own (RuntimeError); the caller must hold no lock that `turn` takes. A sound
         system that hangs is waited for two seconds, a disk for ten.
         """
         ...
@@ -103,6 +64,15 @@ class Speaker(Protocol):
     def describe(self) -> str:
         """What it is, and whether it is there, in a few words."""
         ...
+
+
+Microphone: TypeAlias = End[Samples, None]
+"""Pushes frames: each is float32, shape (frame_samples,), 48 kHz, and the callee's to keep, with the instant
+(time.monotonic) at which its first sample was heard."""
+
+Speaker: TypeAlias = End[int, Samples]
+"""Pulls blocks: `turn(block_samples, now)` gives float32, shape (block_samples,), range -1..1, 48 kHz; another shape is
+logged once and heard as silence. `now` is when the block is asked for (time.monotonic)."""
 
 
 def open_microphone(spec: str, frame_samples: int, notify: Callable[[str], None]) -> Microphone:

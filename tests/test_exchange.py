@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshchat import config
-from meshchat.audio import open_microphone, open_speaker
+from meshchat.audio import End, open_microphone, open_speaker
 from meshchat.calling import exchange as exchanges
-from meshchat.calling.exchange import End, Exchange
+from meshchat.calling.exchange import Exchange
 from meshchat.control import DeviceList, UseMicrophone, UseSpeaker
 from meshchat.control import Devices as AskDevices
 from meshchat.errors import AudioError, MeshchatError, Refused

@@ -15,8 +15,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
+from meshchat.audio import End
 from meshchat.errors import AudioError, Refused
 from meshchat.sound.driver import SoundDevice
 from meshchat.units import Seconds
@@ -30,39 +31,6 @@ LOOK_S: Seconds = 0.02
 
 Given = TypeVar("Given")
 Got = TypeVar("Got")
-Given_co = TypeVar("Given_co", covariant=True)
-Got_contra = TypeVar("Got_contra", contravariant=True)
-
-
-class End(Protocol[Given_co, Got_contra]):
-    """What a microphone and a speaker have in common; `meshchat.audio` describes both."""
-
-    @property
-    def late_turns(self) -> int:
-        """Turns that came late."""
-        ...
-
-    @property
-    def device(self) -> SoundDevice | None:
-        """The device through which sound goes now."""
-        ...
-
-    @property
-    def trouble(self) -> str | None:
-        """Why no sound goes through it now."""
-        ...
-
-    def start(self, turn: Callable[[Given_co, Seconds], Got_contra], /) -> None:
-        """Begin to call `turn` on a thread of its own."""
-        ...
-
-    def stop(self) -> None:
-        """Return when `turn` does not run and never will again."""
-        ...
-
-    def describe(self) -> str:
-        """What it is, in a few words."""
-        ...
 
 
 class Exchange(Generic[Given, Got]):

@@ -11,6 +11,7 @@ that runs dry every 20 frames.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -46,7 +47,7 @@ class Pacer:
 
     def stop(self) -> None:
         """Return when no turn runs and none will; harmless before start and the second time. RuntimeError in a turn."""
-        if self._running.locked():
+        with contextlib.suppress(RuntimeError):  # not begun, or stopped by somebody else at the same time
             self._running.release()
         if self._thread.ident is not None:
             self._thread.join()
