@@ -28,6 +28,15 @@ class Written:
 _written: WeakKeyDictionary[Village, list[Written]] = WeakKeyDictionary()
 
 
+_serials: WeakKeyDictionary[Village, int] = WeakKeyDictionary()
+
+
+def next_serial(village: Village) -> int:
+    """A number that no text of that village bears yet."""
+    _serials[village] = _serials.get(village, 0) + 1
+    return _serials[village]
+
+
 def say(village: Village, name: str, text: str) -> None:
     """The user of that peer writes to the room, if it was not too much of late."""
     peer, now = village.peers[name], village.now

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from tests.chatting import say
+from tests.chatting import next_serial, say
 from tests.simulation import Village
 from tests.villager import Villager
 
@@ -150,9 +150,10 @@ def mute(village: Village, rng: random.Random) -> str | None:
 def write(village: Village, rng: random.Random) -> str | None:
     """Some write, one after the other; whoever has gone or stopped by then writes nothing."""
     peers = [peer for peer in (_pick(rng, here(village)) for _ in range(rng.randint(1, 4))) if peer]
+    serial = next_serial(village)  # several may write in one instant, and no two texts may be alike
     for number, peer in enumerate(peers):
         pause = number * rng.choice([0.0, 0.3, 2.0])
-        village.after(pause, partial(_write, village, peer, f"{village.now:.2f} {number}"))
+        village.after(pause, partial(_write, village, peer, f"{village.now:.2f} {serial}.{number}"))
         village.busy_until = max(village.busy_until, village.now + pause)
     return f"{' '.join(peer.name for peer in peers)} write" if peers else None
 
