@@ -19,6 +19,7 @@ from meshchat.config import Config
 from meshchat.control import Answer, Command, ControlServer, MemberStatus, RoomStatus, RoomSummary, Snapshot, Status
 from meshchat.errors import Refused, UsageError
 from meshchat.remote.show import table
+from meshchat.words import BY_NAME
 
 ROOT = Path(__file__).parent.parent
 EVIL = "bob\x1b[2J\u202egpj.exe"
@@ -317,7 +318,7 @@ def test_version_and_help_are_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version", capsys=capsys) == (0, f"meshchat {meshchat.__version__}\n", "")
     code, out, err = run("--help", capsys=capsys)
     assert (code, err) == (0, "")
-    for word in (*cli.WORDS, "--room", "--no-mdns", "-l, --log-messages"):
+    for word in (*BY_NAME, "demo", "--room", "--no-mdns", "-l, --log-messages"):
         assert word in out
 
 

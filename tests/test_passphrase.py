@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from meshchat import cli, typed
+from meshchat import cli
 from meshchat.errors import UsageError
 from meshchat.locks.invite import SCHEME
+from meshchat.words import typed
 from tests.peers_lab import LOOPBACK, lab, looped, own_name, until
 
 BOARD, SHOWN = own_name("board"), own_name("gathering")
@@ -125,7 +126,11 @@ def test_whoever_was_sent_out_cannot_use_the_passphrase_and_another_one_can_be_s
 def at_a_terminal(asking: str, answers: list[str]) -> tuple[int, str]:
     """Exit status of a command that a person types the answers to, and what stood on the terminal meanwhile."""
     master, slave = pty.openpty()
-    command = [sys.executable, "-c", f"from meshchat import typed; import sys; print(repr(typed.{asking}('board')))"]
+    command = [
+        sys.executable,
+        "-c",
+        f"from meshchat.words import typed; import sys; print(repr(typed.{asking}('board')))",
+    ]
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
     os.close(slave)
     shown = ""

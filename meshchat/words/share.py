@@ -1,4 +1,4 @@
-"""The options of `meshchat share` and `watch`: what to share, which part of it, at what price; where to look."""
+"""Words about screens: what to share, which part of it, at what price; whose to watch, and where to look."""
 
 from __future__ import annotations
 
@@ -8,18 +8,11 @@ from pathlib import Path
 
 from meshchat import control
 from meshchat.errors import UsageError
+from meshchat.words.word import Word, about_a_member, add_member, asks, plainly
 
 FPS_MAX = 60
 QUALITIES = (10, 95)
 MBITS = (0.5, 1000.0)
-
-
-def add(parser: argparse.ArgumentParser, word: str) -> None:
-    """Teaches the words after `share` or `watch` to `parser`; other words have none of these."""
-    if word == "share":
-        _add_share(parser)
-    if word == "watch":
-        parser.add_argument("--snapshot", metavar="FILE.png", type=Path, help="write a picture of it, and be done")
 
 
 def _add_share(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +37,22 @@ def _add_share(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def command(words: argparse.Namespace) -> control.Command:
+def _add_watch(parser: argparse.ArgumentParser) -> None:
+    add_member(parser)
+    parser.add_argument("--snapshot", metavar="FILE.png", type=Path, help="write a picture of it, and be done")
+
+
+async def _watch(profile: Path, words: argparse.Namespace) -> control.Answer | None:
+    if not words.snapshot:
+        return await about_a_member(control.Watch)(profile, words)
+    from meshchat import looking
+
+    async with await control.ControlClient.connect(profile) as daemon:
+        await looking.snapshot(daemon, words.member, words.snapshot)
+    return None
+
+
+def _share(words: argparse.Namespace) -> control.Command:
     """What the words come to. Raises `UsageError` for a monitor that cannot be."""
     if words.what == "stop":
         return control.ShareStop()
@@ -85,3 +93,11 @@ def _number(text: str, low: float, high: float, *, whole: bool) -> float:
         if low <= (number := float(text)) <= high and (not whole or number == int(number)):
             return number
     raise argparse.ArgumentTypeError(f"must be a {'whole ' if whole else ''}number from {low:g} to {high:g}")
+
+
+WORDS = (
+    Word("share", "share a screen with the room, or share it no more", asks(_share), _add_share),
+    Word("watch", "have a member's screen sent here, and show where to look at it", _watch, _add_watch),
+    Word("unwatch", "have it sent no more", about_a_member(control.Unwatch), add_member),
+    Word("screens", "list who shares a screen, and how it arrives", plainly(control.Screens)),
+)

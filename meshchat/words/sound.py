@@ -1,0 +1,73 @@
+"""Words about sound: what is heard and how loud, and through which microphone and speaker."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+
+from meshchat import control
+from meshchat.errors import NoDaemon
+from meshchat.sound.specs import parse_microphone, parse_speaker, seen_from_anywhere
+from meshchat.words.word import Word, add_member, asks, plainly
+
+
+def _use_microphone(words: argparse.Namespace) -> control.Command:
+    """Raises `AudioError` for words that mean none."""
+    return control.UseMicrophone(seen_from_anywhere(words.spec, parse_microphone(words.spec)), keep=words.keep)
+
+
+def _use_speaker(words: argparse.Namespace) -> control.Command:
+    """Raises `AudioError` for words that mean none."""
+    return control.UseSpeaker(seen_from_anywhere(words.spec, parse_speaker(words.spec)), keep=words.keep)
+
+
+async def _devices(profile: Path, words: argparse.Namespace) -> control.Answer:
+    """The daemon's list of devices, or where none runs, ours."""
+    try:
+        return await plainly(control.Devices)(profile, words)
+    except NoDaemon:
+        from meshchat.devices import listed
+
+        return listed(None)
+
+
+def _add_microphone(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SRC", help="default, a device, a sound file, loop:FILE, tone:HZ or silence")
+    _add_keep(parser)
+
+
+def _add_speaker(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SINK", help="default, a device, FILE.wav or null")
+    _add_keep(parser)
+
+
+def _add_keep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keep", action="store_true", help="begin with it the next time, too")
+
+
+def _add_volume(parser: argparse.ArgumentParser) -> None:
+    add_member(parser)
+    parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
+
+
+def _gain(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0.0 <= (gain := float(text)) <= control.GAIN_MAX:
+            return gain
+    raise argparse.ArgumentTypeError(f"must be a factor from 0 to {control.GAIN_MAX:g}, not {text!r}")
+
+
+WORDS = (
+    Word("deafen", "play no sound", plainly(control.Deafen)),
+    Word("undeafen", "play sound again", plainly(control.Undeafen)),
+    Word(
+        "volume",
+        "play one member louder or softer (1 is as sent)",
+        asks(lambda words: control.Volume(words.member, words.gain)),
+        _add_volume,
+    ),
+    Word("devices", "list the microphones and speakers of this machine, and which are in use", _devices),
+    Word("mic", "send sound from another microphone or source", asks(_use_microphone), _add_microphone),
+    Word("speaker", "play sound through another speaker or sink", asks(_use_speaker), _add_speaker),
+)
