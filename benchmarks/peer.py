@@ -85,7 +85,7 @@ def _watch_voices(observed: daemon.Daemon, recording: Recording | None) -> None:
         setattr(voice, "put", first)  # noqa: B010
         add(peer, voice)
 
-    _wrap(observed.call._mixer, "add", added)
+    _wrap(observed.parts.call._mixer, "add", added)
 
 
 def _wrap(owner: object, name: str, around: Callable[..., object]) -> None:
@@ -101,7 +101,7 @@ def _say(what: str, who: str = "", alias: str = "") -> None:
 
 def _tell_events(observed: daemon.Daemon) -> None:
     def ready(tell: Callable[[], None]) -> None:
-        _say("ready", observed.mesh.node.me, observed.mesh.node.alias)
+        _say("ready", observed.parts.mesh.node.me, observed.mesh.node.alias)
         tell()
 
     def event(handle: Callable[[effects.Event], None], came: effects.Event) -> None:
@@ -115,7 +115,7 @@ def _tell_events(observed: daemon.Daemon) -> None:
                 _say("coordinator", claim.leader if claim else "")
 
     _wrap(observed, "_tell_ready", ready)
-    _wrap(observed.mesh, "_on_event", event)
+    _wrap(observed.parts.mesh, "_on_event", event)
 
 
 def _tell_first_sound(peer: str, voice: Voice) -> None:
@@ -150,7 +150,7 @@ def _record(observed: daemon.Daemon, recording: Recording) -> None:
         recording.arrived.append((_timestamp(data), now))
         take(data, now)
 
-    call = observed.call
+    call = observed.parts.call
     _wrap(call.microphone, "_act", frame)
     _wrap(call.outgoing, "_send", send)
     _wrap(call._mixer, "pull", pull)

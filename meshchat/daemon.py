@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Literal
 
 from meshchat import control, host, interfaces
 from meshchat.answers import Answers
@@ -23,16 +22,20 @@ from meshchat.chronicle import Chronicle
 from meshchat.config import Config
 from meshchat.devices import Devices
 from meshchat.discovery import Discovery, PeerForgotten, PeerFound
-from meshchat.entrance import Entrance, cleaned
-from meshchat.errors import NetworkError, Refused
+from meshchat.entrance import Entrance
+from meshchat.errors import NetworkError
+from meshchat.herald import Herald
 from meshchat.identity import ProfileLock, load_identity
 from meshchat.locks.trust import KnownPeers
 from meshchat.mesh import Mesh
 from meshchat.moderation import Moderation
-from meshchat.peers import effects
+from meshchat.news import News
+from meshchat.parts import Parts
 from meshchat.peers.directory import RoomHint
+from meshchat.peers.effects import Event
 from meshchat.peers.room import open_room
 from meshchat.screens import Screens
+from meshchat.service import Service
 from meshchat.trust import Trust
 from meshchat.units import PeerId, Seconds, short
 from meshchat.urgency import make_way_for_sound
@@ -46,14 +49,11 @@ METER_S: Seconds = 0.1
 LIFE_S: Seconds = 0.25
 """Between two looks at whose sound came: as often as beats come."""
 
+PARTING_S: Seconds = 0.1
+"""From being told to stop until it does: time for an answer to get out."""
+
 WATCH_S: Seconds = 3.0
 """Between two looks at the network interfaces: a dock or a tunnel is followed within this."""
-
-
-_SEEN_FROM_OUTSIDE = (
-    effects.MemberJoined, effects.MemberLeft, effects.RoomEntered, effects.RoomLeft, effects.Ordered,
-)  # fmt: skip
-"""What changes the room as it is announced."""
 
 
 class Daemon:
@@ -64,23 +64,34 @@ class Daemon:
         self._identity = load_identity(config.profile)
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._started_at = time.monotonic()
-        self.mesh = Mesh(
+        self._control = control.ControlServer(config.profile, self._handle, self._snapshot)
+        self.parts = self._made(config, Herald(self._control.publish))
+        self._news = News(self.parts, self._announce)
+        self._service = Service(self.parts, self.stop)
+        self._discovery: Discovery | None = None
+        self._addresses: tuple[interfaces.LocalAddress, ...] = ()
+
+    def _made(self, config: Config, herald: Herald) -> Parts:
+        """The parts, each with those that it stands on."""
+        started_at, notice = time.monotonic(), herald.notice
+        mesh = Mesh(
             self._identity, config.alias, on_event=self._on_event, on_media=self._on_media, on_report=self._on_report
         )
-        self.call = Call(config, self.mesh.send_media, self._notify_from_thread)
-        self.trust = Trust(KnownPeers(config.profile), self.mesh, self._notice)
-        self.answers = Answers(config, self.mesh, self.call, self.trust, self._started_at)
-        self.entrance = Entrance(self.mesh, self.answers, self._identity.private_key, self._started_at)
-        self.moderation = Moderation(self.mesh, self.call, self.answers, self._notice)
-        self.screens = Screens(self.mesh, self.answers, self._notice)
-        self.devices = Devices(config.profile, self.call, self._tell_self)
-        self.control = control.ControlServer(config.profile, self._handle, self._snapshot)
-        self.chronicle = Chronicle(self.mesh, self.control.publish)
-        self.discovery: Discovery | None = None
-        self._addresses: tuple[interfaces.LocalAddress, ...] = ()
-        self._speaking: set[PeerId] = set()
-        self._rooms_told: tuple[control.RoomSummary, ...] = ()
+        call = Call(config, mesh.send_media, self._notify_from_thread)
+        trust = Trust(KnownPeers(config.profile), mesh, notice)
+        answers = Answers(config, mesh, call, trust, started_at)
+        return Parts(
+            mesh=mesh,
+            call=call,
+            trust=trust,
+            answers=answers,
+            entrance=Entrance(mesh, answers, self._identity.private_key, started_at),
+            moderation=Moderation(mesh, call, answers, notice),
+            screens=Screens(mesh, answers, notice),
+            devices=Devices(config.profile, call, lambda: herald.myself(answers)),
+            chronicle=Chronicle(mesh, herald.publish),
+            herald=herald,
+        )
 
     async def run(self) -> None:
         """Works until it is told to stop. Raises `MeshchatError` if it cannot begin."""
@@ -100,8 +111,8 @@ class Daemon:
             log.info("stopping")
 
     def stop(self) -> None:
-        """Ends `run`, politely."""
-        self._stopping.set()
+        """Ends `run`, politely: after the answer to whoever asked for it."""
+        self._loop.call_later(PARTING_S, self._stopping.set)
 
     async def _start(self, closing: contextlib.AsyncExitStack) -> None:
         config = self._config
@@ -109,28 +120,28 @@ class Daemon:
         interfaces.check(config.interfaces, present)
         self._addresses = interfaces.chosen(config.interfaces, present)
         names = [address.interface for address in self._addresses]
-        self.mesh.node.set_host(await asyncio.to_thread(host.mark, names))
-        self.mesh.open(self._addresses, config.port)
-        closing.callback(self.trust.close)
-        closing.callback(self.mesh.close)
-        self.answers.control = await self.control.start()
-        closing.push_async_callback(self.control.close)
-        self.mesh.set_silence(config.muted, deafened=False)
-        self.call.set_silence(config.muted, deafened=False)
-        self.call.start()
-        closing.push_async_callback(asyncio.to_thread, self.call.stop)
+        self.parts.mesh.node.set_host(await asyncio.to_thread(host.mark, names))
+        self.parts.mesh.open(self._addresses, config.port)
+        closing.callback(self.parts.trust.close)
+        closing.callback(self.parts.mesh.close)
+        self.parts.answers.control = await self._control.start()
+        closing.push_async_callback(self._control.close)
+        self.parts.mesh.set_silence(config.muted, deafened=False)
+        self.parts.call.set_silence(config.muted, deafened=False)
+        self.parts.call.start()
+        closing.push_async_callback(asyncio.to_thread, self.parts.call.stop)
         if config.mdns:
-            self.discovery = Discovery(
-                self._identity.peer_id, self.mesh.port.number, self._addresses, self._on_discovery
+            self._discovery = Discovery(
+                self._identity.peer_id, self.parts.mesh.port.number, self._addresses, self._on_discovery
             )
-            closing.push_async_callback(self.discovery.close)
+            closing.push_async_callback(self._discovery.close)
         if config.room:
-            self.mesh.enter(open_room(config.room), config.room)
+            self.parts.mesh.enter(open_room(config.room), config.room)
             self._announce()
         for address in config.peers:
-            self.mesh.add_seed(address)
-        closing.push_async_callback(self.screens.close)
-        await self.screens.open(config.share)
+            self.parts.mesh.add_seed(address)
+        closing.push_async_callback(self.parts.screens.close)
+        await self.parts.screens.open(config.share)
         await self._start_discovery()
         for each in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):  # Windows delivers SIGINT as KeyboardInterrupt
@@ -138,124 +149,50 @@ class Daemon:
 
     async def _start_discovery(self) -> None:
         """mDNS that does not work is bad luck, not the end: peers can still be named, and can still call us."""
-        if self.discovery is None:
+        if self._discovery is None:
             return
         try:
-            await self.discovery.start()
+            await self._discovery.start()
         except NetworkError as error:
-            self._notice("warning", f"{error}; peers can still be reached with --peer")
-            self.discovery = None
+            self.parts.herald.notice("warning", f"{error}; peers can still be reached with --peer")
+            self._discovery = None
 
     def _tell_ready(self) -> None:
-        node, port = self.mesh.node, self.mesh.port
+        node, port = self.parts.mesh.node, self.parts.mesh.port
         ready = {
             "event": "ready",
             "peer_id": node.me,
             "alias": node.alias,
-            "addresses": [str(address) for address in self.mesh.addresses],
+            "addresses": [str(address) for address in self.parts.mesh.addresses],
             "port": port.number,
-            "control": self.answers.control,
+            "control": self.parts.answers.control,
         }
         with contextlib.suppress(OSError):  # whoever started us may not be there to read it
             print(json.dumps(ready), flush=True)
         # Said whatever the verbosity: without it nobody knows what to type on the other machine.
-        where = ", ".join(str(address) for address in self.mesh.addresses)
+        where = ", ".join(str(address) for address in self.parts.mesh.addresses)
         print(f"meshchat: {node.alias} ({short(node.me)}) listens on {where}", file=sys.stderr, flush=True)
 
     # What the parts tell
 
+    def _on_event(self, event: Event) -> None:
+        self._news.came(event)
+
     def _on_media(self, data: bytes, _route: object, now: Seconds) -> None:
-        (self.screens if is_screen(data) else self.call.incoming).datagram(data, now)
+        (self.parts.screens if is_screen(data) else self.parts.call.incoming).datagram(data, now)
 
     def _on_report(self, peer: PeerId, data: bytes) -> None:
-        if not self.screens.report_came(peer, data, self._loop.time()):
-            self.call.report_came(peer, data, self._loop.time())
+        if not self.parts.screens.report_came(peer, data, self._loop.time()):
+            self.parts.call.report_came(peer, data, self._loop.time())
 
     def _on_discovery(self, event: PeerFound | PeerForgotten) -> None:
         match event:
             case PeerFound(notice):
                 rooms = tuple(RoomHint(each.id, each.name, each.locked, each.members) for each in notice.rooms)
-                self.mesh.found(notice.peer_id, notice.addresses, rooms)
+                self.parts.mesh.found(notice.peer_id, notice.addresses, rooms)
             case PeerForgotten(peer):
-                self.mesh.forgotten(peer)
-        self._tell_rooms()
-
-    def _on_event(self, event: effects.Event) -> None:
-        """Something happened in the control plane: the call follows, then the clients hear of it."""
-        self.chronicle.on_event(event)
-        self.screens.on_event(event)
-        match event:
-            case effects.SendKeyChanged(ssrc, key_id, base_key):
-                self.call.send_key(ssrc, key_id, base_key)
-            case effects.KeyReceived(peer, ssrc, key_id, base_key):
-                self.call.incoming.use_key(peer, ssrc, key_id, base_key)
-            case effects.MemberJoined(peer, alias):
-                self.call.member_joined(peer)
-                self.moderation.hush(peer)
-                self.trust.met(peer, alias)
-                log.info("%s (%s) joined", alias, short(peer))
-                self._publish_member(peer, control.MemberJoined)
-            case effects.MemberLeft(peer, alias, reason):
-                self.call.member_left(peer)
-                self.moderation.left(peer, alias)
-                self.trust.left(peer)
-                self._speaking.discard(peer)
-                log.info("%s (%s) left: %s", alias, short(peer), reason)
-                self.control.publish(control.MemberLeft(peer, alias, reason))
-            case effects.MemberChanged(peer):
-                self.moderation.hush(peer)
-                self._publish_member(peer, control.MemberChanged)
-            case effects.KeyInUse(peer):
-                self._notice(
-                    "error",
-                    f"{short(peer)} turned us away: another running meshchat shows our key; "
-                    "a copied profile needs a key of its own: stop one, and move its identity.pem away",
-                )
-            case _:
-                self._on_room_event(event)
-        if isinstance(event, _SEEN_FROM_OUTSIDE):
-            self._announce()
-            self._tell_rooms()
-
-    def _on_room_event(self, event: effects.Event) -> None:
-        match event:
-            case effects.RoomEntered(_, name):
-                log.info("entered %s", name)
-                room = self.answers.room()
-                if room:
-                    self.control.publish(control.RoomEntered(room))
-            case effects.RoomLeft(room_id, name, reason):
-                log.info("left %s: %s", name, reason)
-                self.call.room_left()
-                self.control.publish(control.RoomLeft(name, room_id, reason))
-            case effects.DoorOpened() | effects.DoorShut():
-                self.entrance.answered(event)
-            case effects.CoordinatorChanged(claim):
-                log.info("coordinator: %s", short(claim.leader) if claim else "none yet")
-                told = (claim.epoch, claim.leader) if claim else (0, None)
-                self.control.publish(control.CoordinatorChanged(*told))
-            case _:
-                self._on_order(event)
-
-    def _on_order(self, event: effects.Event) -> None:
-        match event:
-            case effects.Ordered():
-                self.moderation.ordered(event)
-            case effects.SecretChanged(secret, words):
-                self.entrance.renew(secret, words)
-            case effects.Silenced():
-                self.call.set_silence(True, self.mesh.node.deafened)
-                self._tell_self()
-            case effects.ImpostorCame():
-                self.trust.impostor_came(event)
-            case effects.WordsShown(peer, words):
-                self.trust.words_shown(event)
-                self.control.publish(control.WordsShown(*self.answers.named(peer), words))
-
-    def _publish_member(self, peer: PeerId, event: type[control.MemberJoined] | type[control.MemberChanged]) -> None:
-        member = self.answers.member(peer)
-        if member:
-            self.control.publish(event(member))
+                self.parts.mesh.forgotten(peer)
+        self.parts.herald.rooms(self.parts.answers.rooms())
 
     def _notify_from_thread(self, part: str, text: str) -> None:
         """A sound thread has something to say."""
@@ -264,35 +201,24 @@ class Daemon:
 
     def _sound_changed(self, text: str) -> None:
         """A device came or went: what it is now goes with the sentence."""
-        self._notice("warning", text)
-        self._tell_self()
-
-    def _notice(self, severity: Literal["info", "warning", "error"], text: str) -> None:
-        log.warning("%s", text)
-        self.control.publish(control.Notice(severity, text))
+        self.parts.herald.notice("warning", text)
+        self.parts.herald.myself(self.parts.answers)
 
     # What time brings
 
     async def _meter(self) -> None:
-        levels: dict[str, float | None] = {}
-        for peer, speaking, level_db in self.answers.speaking():
-            levels[peer] = round(level_db, 1)
-            if speaking != (peer in self._speaking):
-                self._speaking ^= {peer}
-                self.control.publish(control.Speaking(peer, speaking))
-        if levels:
-            self.control.publish(control.Levels(levels))
+        self.parts.herald.levels(self.parts.answers.speaking())
 
     async def _tell_life(self) -> None:
         """Sound is a sign of life as good as any."""
-        for peer, at in self.call.signs_of_life():
-            self.mesh.heard(peer, at)
+        for peer, at in self.parts.call.signs_of_life():
+            self.parts.mesh.heard(peer, at)
 
     async def _report(self) -> None:
-        for peer, data in self.call.reports():
-            self.mesh.send_report(peer, data)
-        if self.discovery:
-            self.discovery.keep(self.mesh.node.links)
+        for peer, data in self.parts.call.reports():
+            self.parts.mesh.send_report(peer, data)
+        if self._discovery:
+            self._discovery.keep(self.parts.mesh.node.links)
 
     async def _watch_interfaces(self) -> None:
         try:
@@ -305,78 +231,24 @@ class Daemon:
             return
         log.info("addresses are now %s", ", ".join(address.host for address in chosen) or "none")
         self._addresses = chosen
-        self.mesh.set_addresses(chosen)
-        if self.discovery:
+        self.parts.mesh.set_addresses(chosen)
+        if self._discovery:
             try:
-                await self.discovery.set_addresses(chosen)
+                await self._discovery.set_addresses(chosen)
             except NetworkError as error:
                 self._addresses = ()  # so that the next look tries again
                 log.warning("%s", error)
 
-    # What the clients want
-
     async def _handle(self, command: control.Command) -> control.Answer:
-        match command:
-            case control.Rooms():
-                return control.RoomList(self.answers.rooms())
-            case control.GetStatus():
-                return self.answers.status()
-            case control.Members():
-                self._must_be_in_room()
-                return control.MemberList(self.answers.members())
-            case control.Say(text=text):
-                return await self.chronicle.say(text)
-            case control.Chat():
-                return self.chronicle.told()
-        answer = await self.entrance.handle(command) or await self.screens.act(command)
-        answer = answer or await self.devices.act(command)
-        if answer is None and isinstance(command, control.Verify):
-            answer = await self.trust.verify(*self.answers.named(command.member), agreed=command.agreed)
-        if answer is None:
-            self._obey(command)
-        return answer or control.Done()
-
-    def _obey(self, command: control.Command) -> None:
-        match command:
-            case control.Leave():
-                self.mesh.leave()
-            case control.Alias(name=name):
-                self.mesh.rename(cleaned(name))
-                self._tell_self()
-            case control.Volume(member=member, gain=gain):
-                self._must_be_in_room()
-                self.call.set_volume(self.answers.find_member(member), gain)
-            case _ if self.moderation.obey(command):
-                pass
-            case control.Stop():
-                self._loop.call_later(METER_S, self.stop)  # after the answer
-            case _:
-                self.moderation.set_silence(command)
-                self._tell_self()
-
-    def _must_be_in_room(self) -> None:
-        if self.mesh.node.room is None:
-            raise Refused("not in a room")
+        return await self._service.handle(command)
 
     def _snapshot(self) -> control.Snapshot:
-        return control.Snapshot(self.answers.status(), self.answers.rooms())
-
-    def _tell_self(self) -> None:
-        status = self.answers.status()
-        self.control.publish(
-            control.SelfChanged(status.alias, status.muted, status.deafened, status.microphone, status.speaker)
-        )
-
-    def _tell_rooms(self) -> None:
-        rooms = self.answers.rooms()
-        if rooms != self._rooms_told:
-            self._rooms_told = rooms
-            self.control.publish(control.RoomsChanged(rooms))
+        return control.Snapshot(self.parts.answers.status(), self.parts.answers.rooms())
 
     def _announce(self) -> None:
-        if self.discovery is None:
+        if self._discovery is None:
             return
-        self.discovery.announce(self.entrance.notices())
+        self._discovery.announce(self.parts.entrance.notices())
 
 
 def run(config: Config) -> int:

@@ -1,0 +1,56 @@
+"""The herald: tells the clients what they want to know without asking, and each thing only when it is new."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from meshchat import control
+from meshchat.answers import Answers
+from meshchat.units import PeerId
+
+log = logging.getLogger(__name__)
+
+
+class Herald:
+    """Says to every client, through `publish`, what changed."""
+
+    def __init__(self, publish: Callable[[control.Event], None]) -> None:
+        self.publish = publish
+        self._speaking: set[PeerId] = set()
+        self._rooms: tuple[control.RoomSummary, ...] = ()
+
+    def notice(self, severity: Literal["info", "warning", "error"], text: str) -> None:
+        """A sentence for whoever looks."""
+        log.warning("%s", text)
+        self.publish(control.Notice(severity, text))
+
+    def myself(self, answers: Answers) -> None:
+        """How it stands with our own name and sound."""
+        status = answers.status()
+        self.publish(
+            control.SelfChanged(status.alias, status.muted, status.deafened, status.microphone, status.speaker)
+        )
+
+    def rooms(self, rooms: tuple[control.RoomSummary, ...]) -> None:
+        """Which rooms are around, if that changed."""
+        if rooms != self._rooms:
+            self._rooms = rooms
+            self.publish(control.RoomsChanged(rooms))
+
+    def levels(self, heard: Iterable[tuple[PeerId, bool, float]]) -> None:
+        """How loud everybody is, in dB of full scale, and who began or ceased to speak."""
+        levels: dict[str, float | None] = {}
+        for peer, speaking, level_db in heard:
+            levels[peer] = round(level_db, 1)
+            if speaking != (peer in self._speaking):
+                self._speaking ^= {peer}
+                self.publish(control.Speaking(peer, speaking))
+        if levels:
+            self.publish(control.Levels(levels))
+
+    def left(self, peer: PeerId, alias: str, reason: str) -> None:
+        """A member is gone, and what it said with it."""
+        self._speaking.discard(peer)
+        self.publish(control.MemberLeft(peer, alias, reason))
