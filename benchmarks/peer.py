@@ -101,7 +101,7 @@ def _say(what: str, who: str = "", alias: str = "") -> None:
 
 def _tell_events(observed: daemon.Daemon) -> None:
     def ready(tell: Callable[[], None]) -> None:
-        _say("ready", observed.parts.mesh.node.me, observed.mesh.node.alias)
+        _say("ready", observed.parts.mesh.node.me, observed.parts.mesh.node.alias)
         tell()
 
     def event(handle: Callable[[effects.Event], None], came: effects.Event) -> None:
