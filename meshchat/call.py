@@ -19,53 +19,20 @@ from meshchat.audio import open_microphone, open_speaker
 from meshchat.calling.exchange import Exchange
 from meshchat.calling.incoming import Incoming
 from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
+from meshchat.calling.reports import Reports
 from meshchat.codec import OpusDecoder, OpusEncoder
 from meshchat.config import Config
-from meshchat.errors import Refused, WireError
+from meshchat.errors import Refused
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice, VoiceStats
 from meshchat.sound.guard import silence
 from meshchat.sound.specs import recording_path
 from meshchat.units import SAMPLE_RATE, PeerId, Samples, Seconds
-from meshchat.wire import ReportBlock, encode_receiver_report, parse_receiver_report
 
 log = logging.getLogger(__name__)
 
 BLOCK_MS_MAX = 10.0
 """What the speaker asks for at once: a longer frame is no reason for a longer block, which would only add delay."""
-
-REPORT_S: Seconds = 1.0
-"""Between two receiver reports to one sender; RFC 3550 section 6.2 allows faster ones, a LAN needs none."""
-
-LOSS_MEMORY_S: Seconds = 5.0
-"""How long a receiver's report counts."""
-
-LOSS_KEPT = 0.5
-"""What a report leaves of the loss reported before: up at once, down in some seconds, as one second tells little."""
-
-LOSS_WEIGHT = 0.3
-"""Share of the newest second in the loss shown: a burst fades from sight within some ten seconds."""
-
-
-@dataclass(slots=True)
-class Reported:
-    """What was last said of one member's stream."""
-
-    packets: int = 0
-    """Received so far, at the last report."""
-    loss_percent: float = 0.0
-    """Smoothed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What one member said of ours, of late."""
-
-    at: Seconds = -LOSS_MEMORY_S
-    """When."""
-    percent: float = 0.0
-    longest_run: int = 0
-    """Packets lost at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +82,7 @@ class Call:
         self._recording = recording_path(config.speaker)
         self._volumes: dict[PeerId, float] = {}
         self._hushed: set[PeerId] = set()
-        self._losses: dict[PeerId, Loss] = {}
-        self._reported: dict[PeerId, Reported] = {}
+        self._reports = Reports(self.incoming, self.outgoing)
         self._ssrc = 0
 
     def start(self) -> None:
@@ -164,8 +130,7 @@ class Call:
         """Takes it away again; a volume set for it is remembered."""
         self.incoming.leave(peer)
         self._hushed.discard(peer)
-        self._losses.pop(peer, None)
-        self._reported.pop(peer, None)
+        self._reports.forget(peer)
 
     def room_left(self) -> None:
         """Nobody is to hear us."""
@@ -196,7 +161,7 @@ class Call:
         flow = self.incoming.inflow(peer)
         if flow is None:
             return None
-        return Quality(flow.voice.stats(), self._reported.get(peer, Reported()).loss_percent)
+        return Quality(flow.voice.stats(), self._reports.loss_percent(peer))
 
     def signs_of_life(self) -> Iterator[tuple[PeerId, Seconds]]:
         """When each member's sound was last opened."""
@@ -206,39 +171,11 @@ class Call:
 
     def reports(self) -> Iterator[tuple[PeerId, bytes]]:
         """A receiver report for each member that sent since the last one (RFC 3550 section 6.4.2)."""
-        for flow in self.incoming.inflows:
-            reception = flow.voice.reception
-            last = self._reported.setdefault(flow.peer, Reported())
-            if flow.ssrc is None or reception.received == last.packets:
-                continue
-            report = reception.report()
-            last.packets = reception.received
-            last.loss_percent += LOSS_WEIGHT * (100.0 * report.fraction_lost / 256 - last.loss_percent)
-            block = ReportBlock(
-                ssrc=flow.ssrc,
-                fraction_lost=report.fraction_lost,
-                packets_lost=report.cumulative_lost,
-                highest_sequence=report.extended_highest_sequence,
-                jitter=report.jitter,
-                last_sender_report=0,
-                delay_since_last_sender_report=0,
-                longest_run=report.longest_run,
-            )
-            yield flow.peer, encode_receiver_report(self._ssrc, [block])
+        yield from self._reports.due(self._ssrc)
 
     def report_came(self, peer: PeerId, data: bytes, now: Seconds) -> None:
         """A member tells how we arrive there; the worst of them sets our protection. `WireError` for nonsense."""
-        if self.incoming.inflow(peer) is None:
-            raise WireError("a report from outside the room")
-        for block in parse_receiver_report(data)[1]:
-            if block.ssrc == self._ssrc:
-                before = self._losses.get(peer, Loss())
-                percent = max(100.0 * block.fraction_lost / 256, LOSS_KEPT * before.percent)
-                self._losses[peer] = Loss(now, percent, max(block.longest_run, int(LOSS_KEPT * before.longest_run)))
-        recent = [loss for loss in self._losses.values() if now - loss.at < LOSS_MEMORY_S]
-        self.outgoing.protect(
-            max((loss.percent for loss in recent), default=0.0), max((loss.longest_run for loss in recent), default=0)
-        )
+        self._reports.came(peer, self._ssrc, data, now)
 
     def _pull(self, samples: int, now: Seconds) -> Samples:
         """The mix, as a copy: while speakers are exchanged one may still hold its last block when the other pulls."""

@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable
 
 from meshchat import control, host, interfaces
 from meshchat.answers import Answers
-from meshchat.call import REPORT_S, Call
+from meshchat.call import Call
+from meshchat.calling.reports import REPORT_S
 from meshchat.chronicle import Chronicle
 from meshchat.config import Config
 from meshchat.devices import Devices

@@ -1,0 +1,84 @@
+"""What the listeners of a stream tell its sender once a second, and what a sender makes of what it is told.
+
+RTCP receiver reports (RFC 3550 section 6.4.2) in QUIC datagrams. The worst listener of the last seconds sets how well
+our sound is protected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from meshchat.calling.incoming import Incoming, Inflow
+from meshchat.calling.losses import Losses
+from meshchat.calling.outgoing import Outgoing
+from meshchat.errors import WireError
+from meshchat.units import PeerId, Seconds
+from meshchat.wire import ReportBlock, encode_receiver_report, parse_receiver_report
+
+REPORT_S: Seconds = 1.0
+"""Between two receiver reports to one sender; RFC 3550 section 6.2 allows faster ones, a LAN needs none."""
+
+LOSS_WEIGHT = 0.3
+"""Share of the newest second in the loss shown: a burst fades from sight within some ten seconds."""
+
+
+@dataclass(slots=True)
+class Reported:
+    """What was last said of one member's stream."""
+
+    packets: int = 0
+    """Received so far, at the last report."""
+    loss_percent: float = 0.0
+    """Smoothed."""
+
+
+class Reports:
+    """Both directions of what is told."""
+
+    def __init__(self, incoming: Incoming, outgoing: Outgoing) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._losses = Losses()
+        self._reported: dict[PeerId, Reported] = {}
+
+    def forget(self, peer: PeerId) -> None:
+        """A member went."""
+        self._losses.forget(peer)
+        self._reported.pop(peer, None)
+
+    def loss_percent(self, peer: PeerId) -> float:
+        """Packets of that member's lost on the way among those of late."""
+        return self._reported.get(peer, Reported()).loss_percent
+
+    def due(self, ssrc: int) -> Iterator[tuple[PeerId, bytes]]:
+        """A report by us, who send as `ssrc`, for each member that sent since the last one."""
+        for flow in self._incoming.inflows:
+            last = self._reported.setdefault(flow.peer, Reported())
+            if flow.ssrc is not None and flow.voice.reception.received != last.packets:
+                yield flow.peer, encode_receiver_report(ssrc, [_block(flow, flow.ssrc, last)])
+
+    def came(self, peer: PeerId, ssrc: int, data: bytes, now: Seconds) -> None:
+        """A member tells how our stream `ssrc` arrives; the worst sets its protection. `WireError` for nonsense."""
+        if self._incoming.inflow(peer) is None:
+            raise WireError("a report from outside the room")
+        for block in parse_receiver_report(data)[1]:
+            if block.ssrc == ssrc:
+                self._losses.came(peer, block, now)
+        self._outgoing.protect(*self._losses.worst(now))
+
+
+def _block(flow: Inflow, ssrc: int, last: Reported) -> ReportBlock:
+    report = flow.voice.reception.report()
+    last.packets = flow.voice.reception.received
+    last.loss_percent += LOSS_WEIGHT * (100.0 * report.fraction_lost / 256 - last.loss_percent)
+    return ReportBlock(
+        ssrc=ssrc,
+        fraction_lost=report.fraction_lost,
+        packets_lost=report.cumulative_lost,
+        highest_sequence=report.extended_highest_sequence,
+        jitter=report.jitter,
+        last_sender_report=0,
+        delay_since_last_sender_report=0,
+        longest_run=report.longest_run,
+    )
