@@ -47,6 +47,7 @@ class Answers:
             uptime_s=round(time.monotonic() - self._started_at, 3),
             version=__version__,
             counters=self._counters(),
+            unanswered=self._unanswered(),
         )
 
     def room(self) -> RoomStatus | None:
@@ -123,7 +124,7 @@ class Answers:
                 muted_by=member.muted_by,
                 sharing=member.sharing,
             )
-        quality = self._call.quality(member.peer)
+        quality = self._call.quality(member.peer, time.monotonic())
         voice = quality.voice if quality else None
         return MemberStatus(
             id=member.peer,
@@ -134,7 +135,7 @@ class Answers:
             muted=member.muted,
             deafened=member.deafened,
             level_db=round(voice.level_db, 1) if voice else None,
-            rtt_ms=round(member.rtt_ms, 2) if member.rtt_ms is not None else None,
+            rtt_ms=_rounded(member.rtt_ms),
             loss_percent=round(quality.loss_percent, 2) if quality else None,
             jitter_ms=round(voice.jitter_ms, 2) if voice else None,
             playout_delay_ms=round(voice.playout_delay_ms, 1) if voice else None,
@@ -149,7 +150,17 @@ class Answers:
             sharing=member.sharing,
             verified=self._trust.verified(member.peer),
             impostor=member.impostor,
+            bytes_received=quality.bytes_received if quality else None,
+            lost_there_percent=_rounded(quality.lost_there_percent) if quality else None,
+            hears_you=quality.hears_us if quality else True,
         )
+
+    def _unanswered(self) -> int:
+        """How many of those who should answer do not: those announced in our room, and while nobody does, addresses."""
+        node, room = self._mesh.node, self._mesh.node.room
+        here = node.directory.in_room(room.id) if room else []
+        wanted = (peer for peer in here if peer not in node.links and room and peer not in room.court.excluded)
+        return node.directory.unanswered(wanted, seeds=not node.links)
 
     def _counters(self) -> dict[str, int]:
         drops, mesh = self._call.incoming.drops, self._mesh
@@ -165,3 +176,7 @@ class Answers:
             "quic_refused": mesh.endpoint.refused,
             "send_errors": mesh.port.send_errors,
         }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

@@ -42,6 +42,12 @@ class Quality:
     voice: VoiceStats
     loss_percent: float
     """Packets lost on the way among those of late."""
+    bytes_received: int
+    """Of its sound, as it came over the network."""
+    lost_there_percent: float | None
+    """What it loses of ours, by its last reports; None while it has told nothing of late."""
+    hears_us: bool
+    """Whether it tells of our sound, if there was some to tell of."""
 
 
 class Call:
@@ -82,7 +88,7 @@ class Call:
         self._recording = recording_path(config.speaker)
         self._volumes: dict[PeerId, float] = {}
         self._hushed: set[PeerId] = set()
-        self._reports = Reports(self.incoming, self.outgoing)
+        self._reports = Reports(self.incoming, self.outgoing, config.frame_ms)
         self._ssrc = 0
 
     def start(self) -> None:
@@ -124,6 +130,7 @@ class Call:
     def member_joined(self, peer: PeerId) -> None:
         """Gives a member a place in the mix."""
         self.incoming.join(peer)
+        self._reports.begin(peer)
         self._set_gain(peer)
 
     def member_left(self, peer: PeerId) -> None:
@@ -156,12 +163,19 @@ class Call:
             self._hushed ^= {peer}
             self._set_gain(peer)
 
-    def quality(self, peer: PeerId) -> Quality | None:
-        """How that member arrives; None if it is not here."""
+    def quality(self, peer: PeerId, now: Seconds) -> Quality | None:
+        """How that member arrives here, and we arrive there; None if it is not here."""
         flow = self.incoming.inflow(peer)
         if flow is None:
             return None
-        return Quality(flow.voice.stats(), self._reports.loss_percent(peer))
+        reports = self._reports
+        return Quality(
+            flow.voice.stats(),
+            reports.loss_percent(peer),
+            flow.bytes_received,
+            reports.lost_there_percent(peer, now),
+            reports.hears_us(peer),
+        )
 
     def signs_of_life(self) -> Iterator[tuple[PeerId, Seconds]]:
         """When each member's sound was last opened."""

@@ -20,6 +20,7 @@ from meshchat import control
 from meshchat.answers import Answers
 from meshchat.discovery import RoomNotice
 from meshchat.errors import Refused, UsageError
+from meshchat.knobs import Peer
 from meshchat.locks.bind import NONCE_BYTES, SECRET_BYTES, locked_room
 from meshchat.locks.invite import ADDRESSES_MAX, Invite, link, read_link
 from meshchat.locks.passphrase import normalise, stretch
@@ -65,6 +66,8 @@ class Entrance:
                 await self.join_by_passphrase(cleaned(name), words)
             case control.Enter(link=link_text):
                 self.join_by_link(link_text)
+            case control.Peer(address=address):
+                self.call(address)
             case control.Invite():
                 return control.Invited(self.link())
             case control.Passphrase(passphrase=words):
@@ -115,6 +118,15 @@ class Entrance:
         self._enter(invite, shown)
         for address in invite.addresses:
             self._mesh.add_seed(address)
+
+    def call(self, text: str) -> None:
+        """Calls the peer at an address that a person gave, for networks that carry no mDNS. Raises `UsageError`."""
+        kind = Peer()
+        try:
+            address = kind.of_text(text.strip())
+        except ValueError:
+            raise UsageError(f"{safe_text(text, 300, 300)} is no address; write {kind.allowed}") from None
+        self._mesh.add_seed(address)
 
     async def join_by_passphrase(self, wanted: str, passphrase: str) -> None:
         """Enters the locked room that shows this name, or whose id begins so.

@@ -40,6 +40,8 @@ class Inflow:
     """Those that come of them by the ratchet; only the port's thread adds to it."""
     heard_at: Seconds | None = None
     """When a packet last opened."""
+    bytes_received: int = 0
+    """Of packets that opened, headers and seal included."""
 
 
 @dataclass(slots=True)
@@ -121,6 +123,7 @@ class Incoming:
         except WireError:
             return False
         flow.heard_at = now
+        flow.bytes_received += len(packet.header) + len(packet.payload)
         copies: tuple[Copy, ...] = ()
         if packet.payload_type == PAYLOAD_TYPE_COPIES:
             try:

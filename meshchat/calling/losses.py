@@ -41,6 +41,11 @@ class Losses:
         """A member went."""
         self._losses.pop(peer, None)
 
+    def of(self, peer: PeerId, now: Seconds) -> float | None:
+        """What that member loses, in percent; None while it has told nothing of late."""
+        loss = self._losses.get(peer, Loss())
+        return loss.percent if now - loss.at < LOSS_MEMORY_S else None
+
     def worst(self, now: Seconds) -> tuple[float, int]:
         """The most that one loses, in percent, and the longest run of packets that one lost at once."""
         recent = [loss for loss in self._losses.values() if now - loss.at < LOSS_MEMORY_S]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from meshchat.calling.heard import Hearers
 from meshchat.calling.incoming import Incoming, Inflow
 from meshchat.calling.losses import Losses
 from meshchat.calling.outgoing import Outgoing
@@ -36,20 +37,35 @@ class Reported:
 class Reports:
     """Both directions of what is told."""
 
-    def __init__(self, incoming: Incoming, outgoing: Outgoing) -> None:
+    def __init__(self, incoming: Incoming, outgoing: Outgoing, frame_ms: float) -> None:
+        """`frame_ms` is how much sound one packet of ours holds."""
         self._incoming = incoming
         self._outgoing = outgoing
         self._losses = Losses()
+        self._hearers = Hearers(frame_ms)
         self._reported: dict[PeerId, Reported] = {}
+
+    def begin(self, peer: PeerId) -> None:
+        """A member came."""
+        self._hearers.told(peer, self._outgoing.packets_sent)
 
     def forget(self, peer: PeerId) -> None:
         """A member went."""
+        self._hearers.left(peer)
         self._losses.forget(peer)
         self._reported.pop(peer, None)
 
     def loss_percent(self, peer: PeerId) -> float:
         """Packets of that member's lost on the way among those of late."""
         return self._reported.get(peer, Reported()).loss_percent
+
+    def lost_there_percent(self, peer: PeerId, now: Seconds) -> float | None:
+        """What that member loses of ours; None while it has told nothing of late."""
+        return self._losses.of(peer, now)
+
+    def hears_us(self, peer: PeerId) -> bool:
+        """Whether that member tells of our sound, if there was some to tell of."""
+        return self._hearers.hears(peer, self._outgoing.packets_sent)
 
     def due(self, ssrc: int) -> Iterator[tuple[PeerId, bytes]]:
         """A report by us, who send as `ssrc`, for each member that sent since the last one."""
@@ -65,6 +81,7 @@ class Reports:
         for block in parse_receiver_report(data)[1]:
             if block.ssrc == ssrc:
                 self._losses.came(peer, block, now)
+                self._hearers.told(peer, self._outgoing.packets_sent)
         self._outgoing.protect(*self._losses.worst(now))
 
 

@@ -18,10 +18,13 @@ from typing import Protocol
 
 from meshchat.peers.effects import Dial, Punch
 from meshchat.peers.messages import ADDRESSES_MAX
-from meshchat.units import Address, PeerId, RoomId, Seconds
+from meshchat.units import Address, PeerId, RoomId, Seconds, bound
 
 PEERS_MAX = 1024
 """Most peers remembered; the one heard of longest ago is forgotten first."""
+
+SEEDS_MAX = 64
+"""Most addresses given by hand that are called at a time; the first ones are given up."""
 
 STAGGER_S: Seconds = 0.25
 """How long the peer with the higher id leaves the call to the other: a handshake takes 30 ms on a LAN."""
@@ -40,6 +43,9 @@ meet within 3 s of its end."""
 
 ROOMMATE_S: Seconds = 900.0
 """How long such a one is called that often, and remembered though mDNS forgets it."""
+
+UNANSWERED_CALLS = 4
+"""So many calls in vain, over some five seconds, and something stands between: a firewall, or the peer is gone."""
 
 RECALL_S: Seconds = 0.1
 """After a link broke, the first call: most links that break do so because one end slept."""
@@ -147,6 +153,7 @@ class Directory:
     def add_seed(self, address: Address, now: Seconds) -> None:
         """An address that the user gave: called until somebody answers there."""
         self._seeds[address] = Known((address,), (), call_at=now)
+        bound(self._seeds, SEEDS_MAX)
         self.changed = True
 
     def seeds(self) -> tuple[Address, ...]:
@@ -160,6 +167,12 @@ class Directory:
     def in_room(self, room: RoomId) -> list[PeerId]:
         """The peers that are said to be in that room."""
         return [peer for peer, known in self._known.items() if any(hint.room == room for hint in known.rooms)]
+
+    def unanswered(self, wanted: Iterable[PeerId], *, seeds: bool) -> int:
+        """How many of `wanted` (announced, and never met), and with `seeds` of those, were called in vain."""
+        announced = [known for peer in wanted if (known := self._known[peer]).announced]
+        tried = [*announced, *(self._seeds.values() if seeds else ())]
+        return sum(each.attempts >= UNANSWERED_CALLS and each.roommate_until == -math.inf for each in tried)
 
     def lost(self, peer: PeerId, seed: Address | None, now: Seconds) -> None:
         """The link to `peer` ended: call again soon, if it is still wanted."""

@@ -14,6 +14,9 @@ GAIN_MAX = 4.0
 LINK_CHARACTERS_MAX = 512
 """Longer than any invite link; an open room's name never gets near it."""
 
+ADDRESS_CHARACTERS_MAX = 300
+"""A host's name has up to 253 characters (RFC 1035 section 2.3.4), and a port follows."""
+
 PASSPHRASE_CHARACTERS_MAX = 1024
 """Longest that is looked at; `locks.passphrase` says how long it may be, once it is cleaned."""
 
@@ -52,6 +55,13 @@ class Enter(_Request, frozen=True):
     """Enter the locked room that this invite link leads to. Refused: `room already joined`."""
 
     link: Annotated[str, Meta(min_length=1, max_length=LINK_CHARACTERS_MAX)]
+
+
+class Peer(_Request, frozen=True):
+    """Call the peer at this address until somebody answers there; its rooms are listed then. Answer: `Done` at once."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=ADDRESS_CHARACTERS_MAX)]
+    """`HOST:PORT`, as after `--peer`."""
 
 
 class Invite(_Request, frozen=True):
@@ -245,7 +255,7 @@ class Stop(_Request, frozen=True):
 
 
 Command: TypeAlias = (
-    Rooms | Create | Join | Enter | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
+    Rooms | Create | Join | Enter | Peer | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
     | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
     | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Passphrase | GetStatus
     | Subscribe | Stop

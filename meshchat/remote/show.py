@@ -282,7 +282,9 @@ def _room(room: RoomStatus) -> str:
 def _marks(member: MemberStatus) -> str:
     volume = "" if member.volume == 1.0 else f"volume {member.volume:g}"
     by = f"muted by {_clean(short(member.muted_by))}" if member.muted_by else ""
-    known = _flags(verified=member.verified, IMPOSTOR=member.impostor)
+    known = _named_flags(
+        {"verified": member.verified, "IMPOSTOR": member.impostor, "does not hear you": not member.hears_you}
+    )
     said = _flags(
         you=member.you, coordinator=member.coordinator, moderator=member.moderator, speaking=member.speaking,
         muted=member.muted, deafened=member.deafened, sharing=member.sharing,

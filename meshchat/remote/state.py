@@ -55,6 +55,12 @@ class MemberStatus(Struct, frozen=True):
     """Whether words were compared with it, at whatever time."""
     impostor: bool = False
     """Whether it calls itself what a verified peer does: it hears nothing from here, and is not played."""
+    bytes_received: int | None = None
+    """Of its sound, with headers and seal."""
+    lost_there_percent: float | None = None
+    """What it loses of this peer's sound, as it reports: 0..100; null while it has reported nothing of late."""
+    hears_you: bool = True
+    """False once this peer has sent seconds of speech and the member has reported none of it."""
 
 
 class RoomStatus(Struct, frozen=True):
@@ -119,6 +125,8 @@ class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     version: str
     counters: dict[str, int] = {}
     """What the daemon counts, by name, since it started; the set of names may grow."""
+    unanswered: int = 0
+    """Peers announced in this room that several calls have not reached; while nobody answers, addresses given too."""
 
 
 class WatcherStatus(Struct, frozen=True):

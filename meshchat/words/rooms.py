@@ -44,6 +44,10 @@ def _add_join(parser: ArgumentParser) -> None:
     typed.add_options(parser, optional=True)
 
 
+def _add_peer(parser: ArgumentParser) -> None:
+    parser.add_argument("address", metavar="HOST:PORT")
+
+
 def _add_rule(parser: ArgumentParser) -> None:
     parser.add_argument("rule", choices=["mutes-hold"], help="whether only a moderator unmutes whom one muted")
     parser.add_argument("value", choices=["yes", "no"])
@@ -53,6 +57,12 @@ WORDS = (
     Word("rooms", "list the rooms around", plainly(control.Rooms)),
     Word("create", "open a room and enter it", asks(_create), _add_create),
     Word("join", "enter a room", asks(_join), _add_join),
+    Word(
+        "peer",
+        "call a peer by its address, where mDNS does not pass; its rooms are listed once it answers",
+        asks(lambda words: control.Peer(words.address)),
+        _add_peer,
+    ),
     Word("leave", "go out of the room", plainly(control.Leave)),
     Word("invite", "show the link that lets others into this locked room", plainly(control.Invite)),
     Word(
