@@ -60,8 +60,10 @@ from meshchat.remote.events import (
     RoomLeft,
     RoomsChanged,
     SelfChanged,
+    Severity,
     Snapshot,
     Speaking,
+    Tell,
     WordsShown,
 )
 from meshchat.remote.protocol import LINE_BYTES_MAX, PROTOCOL, Door, Failure, Greeting, Reply, Token
@@ -153,6 +155,7 @@ __all__ = [
     "ScreenStatus",
     "Screens",
     "SelfChanged",
+    "Severity",
     "ShareStart",
     "ShareStatus",
     "ShareStop",
@@ -161,6 +164,7 @@ __all__ = [
     "Status",
     "Stop",
     "Subscribe",
+    "Tell",
     "Token",
     "Undeafen",
     "Unlock",

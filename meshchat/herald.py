@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 from meshchat import control
 from meshchat.answers import Answers
@@ -21,7 +20,7 @@ class Herald:
         self._speaking: set[PeerId] = set()
         self._rooms: tuple[control.RoomSummary, ...] = ()
 
-    def notice(self, severity: Literal["info", "warning", "error"], text: str) -> None:
+    def notice(self, severity: control.Severity, text: str) -> None:
         """A sentence for whoever looks."""
         log.warning("%s", text)
         self.publish(control.Notice(severity, text))

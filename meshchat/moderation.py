@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
-
 from meshchat import control
 from meshchat.answers import Answers
 from meshchat.call import Call
@@ -53,7 +50,7 @@ class Moderation:
         mesh: Mesh,
         call: Call,
         answers: Answers,
-        notice: Callable[[Literal["info", "warning", "error"], str], None],
+        notice: control.Tell,
     ) -> None:
         """`notice` tells people something."""
         self._mesh = mesh

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from meshchat import control
 from meshchat.answers import Answers
@@ -39,13 +38,11 @@ RTT_S: Seconds = 0.005
 
 MBIT = 1e6
 
-Notice = Callable[[Literal["info", "warning", "error"], str], None]
-
 
 class Screens:
     """What is shared and what is watched here."""
 
-    def __init__(self, mesh: Mesh, answers: Answers, notice: Notice) -> None:
+    def __init__(self, mesh: Mesh, answers: Answers, notice: control.Tell) -> None:
         """`notice` tells people something, on the event loop."""
         self._mesh = mesh
         self._answers = answers

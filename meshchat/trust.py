@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Callable
-from typing import Literal
 
 from meshchat import control
 from meshchat.errors import Refused
@@ -27,9 +25,7 @@ SHOWN_MAX = 256
 class Trust:
     """The known peers of this profile, and words that are being compared."""
 
-    def __init__(
-        self, known: KnownPeers, mesh: Mesh, notice: Callable[[Literal["info", "warning", "error"], str], None]
-    ) -> None:
+    def __init__(self, known: KnownPeers, mesh: Mesh, notice: control.Tell) -> None:
         """`notice` tells people something."""
         self._known = known
         self._mesh = mesh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -13,6 +14,12 @@ from meshchat.remote.state import ChatLine, MemberStatus, RoomStatus, RoomSummar
 def _snake(name: str) -> str:
     """`MemberJoined` as `member_joined`: the tag of a struct is its name."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+Severity: TypeAlias = Literal["info", "warning", "error"]
+
+Tell: TypeAlias = Callable[[Severity, str], None]
+"""Says a sentence to whoever looks."""
 
 
 class _Event(Struct, frozen=True, tag_field="event", tag=_snake):
@@ -119,7 +126,7 @@ class WordsShown(_Event, frozen=True):
 class Notice(_Event, frozen=True):
     """Something that a person should read."""
 
-    severity: Literal["info", "warning", "error"]
+    severity: Severity
     text: str
 
 

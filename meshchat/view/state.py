@@ -30,8 +30,6 @@ INFO_S: Seconds = 6.0
 TROUBLE_S: Seconds = 30.0
 """How long one stays that asks for something; it is in the list of what happened after that."""
 
-Severity: TypeAlias = Literal["info", "warning", "error"]
-
 
 @dataclass(frozen=True, slots=True)
 class Linked:
@@ -73,7 +71,7 @@ class Looked:
 class Told:
     """This program itself has something to say."""
 
-    severity: Severity
+    severity: control.Severity
     text: str
 
 
@@ -95,7 +93,7 @@ Happening: TypeAlias = control.Event | Local
 class Shown:
     """The notice that stands above the keys; `more` others came since it was last read."""
 
-    severity: Severity
+    severity: control.Severity
     text: str
     until: Seconds
     more: int = 0
@@ -321,7 +319,7 @@ def _figures(state: State, members: Iterable[MemberStatus], now: Seconds) -> Sta
     return replace(state, room=replace(state.room, members=here), trails=trails)
 
 
-def _noticed(state: State, severity: Severity, text: str, now: Seconds) -> State:
+def _noticed(state: State, severity: control.Severity, text: str, now: Seconds) -> State:
     """One notice at a time: a newer one takes the place, the same one again only stays longer."""
     clean, old = _text(text), state.notice
     stays = INFO_S if severity == "info" else TROUBLE_S
