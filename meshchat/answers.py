@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from meshchat import __version__
 from meshchat.call import Call
 from meshchat.config import Config
-from meshchat.control import MemberStatus, RoomStatus, RoomSummary, Status
+from meshchat.control import MemberStatus, RoomStatus, RoomSummary, SelfChanged, Status
 from meshchat.errors import UsageError
 from meshchat.lobby import RoomAround, rooms_around
 from meshchat.mesh import Mesh
@@ -48,6 +48,23 @@ class Answers:
             version=__version__,
             counters=self._counters(),
             unanswered=self._unanswered(),
+            transmit=self._call.front.rule.mode,
+            threshold_db=self._call.front.rule.threshold_db,
+            talking=self._call.front.talking,
+        )
+
+    def oneself(self) -> SelfChanged:
+        """What of it a person changes, or a device that comes and goes."""
+        node, front = self._mesh.node, self._call.front
+        return SelfChanged(
+            alias=node.alias,
+            muted=node.muted,
+            deafened=node.deafened,
+            microphone=self._call.microphone.describe(),
+            speaker=self._call.speaker.describe(),
+            transmit=front.rule.mode,
+            threshold_db=front.rule.threshold_db,
+            talking=front.talking,
         )
 
     def room(self) -> RoomStatus | None:
@@ -89,7 +106,7 @@ class Answers:
 
     def speaking(self) -> Iterator[tuple[PeerId, bool, float]]:
         """Who speaks, and how loud, in dB below full scale; ourselves outside a room too, to try the microphone."""
-        yield self._mesh.node.me, self._call.outgoing.speaking, self._call.outgoing.level_db
+        yield self._mesh.node.me, self._call.outgoing.speaking, self._call.front.level_db
         for flow in self._call.incoming.inflows:
             yield flow.peer, flow.voice.speaking, flow.voice.level_db
 
@@ -109,16 +126,15 @@ class Answers:
 
     def _member(self, member: Member) -> MemberStatus:
         if member.you:
-            out = self._call.outgoing
             return MemberStatus(
                 id=member.peer,
                 alias=member.alias,
                 you=True,
                 coordinator=member.coordinator,
-                speaking=out.speaking,
+                speaking=self._call.outgoing.speaking,
                 muted=member.muted,
                 deafened=member.deafened,
-                level_db=round(out.level_db, 1),
+                level_db=round(self._call.front.level_db, 1),
                 addresses=member.addresses,
                 moderator=member.moderator,
                 muted_by=member.muted_by,

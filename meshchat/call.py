@@ -20,9 +20,11 @@ from meshchat.calling.exchange import Exchange
 from meshchat.calling.incoming import Incoming
 from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
 from meshchat.calling.reports import Reports
+from meshchat.calling.voicefront import VoiceFront
 from meshchat.codec import OpusDecoder, OpusEncoder
 from meshchat.config import Config
 from meshchat.errors import Refused
+from meshchat.media.gate import Rule
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice, VoiceStats
 from meshchat.sound.guard import silence
@@ -71,11 +73,12 @@ class Call:
             packet_bytes_max=PAYLOAD_BYTES_MAX,
         )
         self.outgoing = Outgoing(encoder, send_media)
+        self.front = VoiceFront(self.outgoing, Rule(config.transmit, config.threshold_db))
         self._frame_samples = encoder.frame_samples
         self._block_samples = int(min(config.frame_ms, BLOCK_MS_MAX) * SAMPLE_RATE / 1000)
         self.microphone: Exchange[Samples, None] = Exchange(
             functools.partial(open_microphone, config.microphone, self._frame_samples),
-            self.outgoing.frame,
+            self.front.frame,
             lambda _frame: None,
             lambda text: notify("microphone", text),
         )
@@ -104,7 +107,7 @@ class Call:
     def use_microphone(self, spec: str) -> None:
         """Listens to another microphone; blocks, and raises, as `Exchange.replace` and `open_microphone`."""
         self.microphone.replace(functools.partial(open_microphone, spec, self._frame_samples))
-        self.outgoing.begin_anew()
+        self.front.begin_anew()
 
     def use_speaker(self, spec: str) -> None:
         """Plays through another speaker; blocks, and raises, as `Exchange.replace` and `open_speaker`.

@@ -20,13 +20,13 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import platformdirs
 
 from meshchat.errors import MeshchatError, UsageError
-from meshchat.knobs import Folder, Kind, Many, OneOf, Peer, Text, Whole, YesNo
-from meshchat.units import Address, safe_text
+from meshchat.knobs import Choice, Folder, Kind, Many, Number, OneOf, Peer, Text, Whole, YesNo
+from meshchat.units import THRESHOLD_DB, THRESHOLD_DB_MAX, THRESHOLD_DB_MIN, Address, safe_text
 
 DEFAULT_PORT = 47474
 """The UDP port that is tried first, so that one rule in a host's firewall can let meshchat in."""
@@ -80,6 +80,14 @@ class Config:
     speaker: str = _knob(
         "default", Text(), "--speaker", "where sound goes: a device or another sink",
         price="a device that cannot be opened leaves the peer talking only", metavar="SINK")  # fmt: skip
+    transmit: Literal["continuous", "voice", "push"] = _knob(
+        "continuous", Choice(("continuous", "voice", "push")), "--transmit",
+        "when the microphone's sound goes out: always, by voice, or by key", metavar="WHEN",
+        price="voice: what is softer than the threshold is not heard; push: nothing is until `talk on`")  # fmt: skip
+    threshold_db: float = _knob(
+        THRESHOLD_DB, Number(THRESHOLD_DB_MIN, THRESHOLD_DB_MAX), "--threshold",
+        "the level over which the microphone opens by voice", unit="dB (0 is overload)",
+        price="lower: softer talk is heard, and the room's noise opens it too", metavar="DB")  # fmt: skip
     interfaces: tuple[str, ...] = _knob(
         (), Many(Text()), "--interface", "an address or a network interface to be found on",
         price="none: every network that another person could be on; bridges of containers are skipped",
@@ -160,7 +168,7 @@ def add_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup, name: 
         parser.add_argument(*told.flags, dest=name, action="count", default=argparse.SUPPRESS, help=words)
     else:
         action = "append" if isinstance(told.kind, Many) else "store"
-        words += f" ({told.kind.allowed})" if isinstance(told.kind, Whole | OneOf) else ""
+        words += f" ({told.kind.allowed})" if isinstance(told.kind, Whole | Number | OneOf | Choice) else ""
         parser.add_argument(
             *told.flags, dest=name, metavar=told.metavar, action=action, default=argparse.SUPPRESS, help=words
         )
@@ -216,8 +224,8 @@ def is_new(flags: Mapping[str, object], environment: Mapping[str, str]) -> bool:
     return "alias" not in _from_file(profile_of(flags, environment) / FILE_NAME)
 
 
-def remember(profile: Path, **settings: str) -> None:
-    """Write settings that are text into the settings file, in place of older ones; the other lines stay as they are."""
+def remember(profile: Path, **settings: str | float) -> None:
+    """Write settings into the settings file, in place of older ones; the other lines stay as they are."""
     path = profile / FILE_NAME
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
     try:

@@ -37,6 +37,7 @@ from meshchat.peers.effects import Event
 from meshchat.peers.room import open_room
 from meshchat.screens import Screens
 from meshchat.service import Service
+from meshchat.talking import Talking
 from meshchat.trust import Trust
 from meshchat.units import PeerId, Seconds, short
 from meshchat.urgency import make_way_for_sound
@@ -90,6 +91,7 @@ class Daemon:
             moderation=Moderation(mesh, call, answers, notice),
             screens=Screens(mesh, answers, notice),
             devices=Devices(config.profile, call, lambda: herald.myself(answers)),
+            talking=Talking(config.profile, call.front, lambda: herald.myself(answers)),
             chronicle=Chronicle(mesh, herald.publish),
             herald=herald,
         )
@@ -209,6 +211,7 @@ class Daemon:
 
     async def _meter(self) -> None:
         self.parts.herald.levels(self.parts.answers.speaking())
+        self.parts.talking.look()
 
     async def _tell_life(self) -> None:
         """Sound is a sign of life as good as any."""

@@ -27,10 +27,7 @@ class Herald:
 
     def myself(self, answers: Answers) -> None:
         """How it stands with our own name and sound."""
-        status = answers.status()
-        self.publish(
-            control.SelfChanged(status.alias, status.muted, status.deafened, status.microphone, status.speaker)
-        )
+        self.publish(answers.oneself())
 
     def rooms(self, rooms: tuple[control.RoomSummary, ...]) -> None:
         """Which rooms are around, if that changed."""

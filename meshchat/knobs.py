@@ -92,6 +92,45 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """A number from `low` to `high`, both included."""
+
+    low: float
+    high: float
+
+    @property
+    def allowed(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+    def of_text(self, text: str) -> float:
+        return self.of_toml(float(text))
+
+    def of_toml(self, value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not self.low <= value <= self.high:
+            raise ValueError(value)
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        return "one of " + ", ".join(self.words)
+
+    def of_text(self, text: str) -> str:
+        return self.of_toml(text.lower())
+
+    def of_toml(self, value: object) -> str:
+        if not isinstance(value, str) or value not in self.words:
+            raise ValueError(value)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class YesNo:
     """Yes or no; the flag, which takes no value, says `spoken`."""
 

@@ -13,6 +13,7 @@ from meshchat.herald import Herald
 from meshchat.mesh import Mesh
 from meshchat.moderation import Moderation
 from meshchat.screens import Screens
+from meshchat.talking import Talking
 from meshchat.trust import Trust
 
 
@@ -28,5 +29,6 @@ class Parts:
     moderation: Moderation
     screens: Screens
     devices: Devices
+    talking: Talking
     chronicle: Chronicle
     herald: Herald

@@ -34,7 +34,7 @@ class Service:
             case control.Chat():
                 return parts.chronicle.told()
         answer = await parts.entrance.handle(command) or await parts.screens.act(command)
-        answer = answer or await parts.devices.act(command)
+        answer = answer or await parts.devices.act(command) or await parts.talking.act(command)
         if answer is None and isinstance(command, control.Verify):
             answer = await parts.trust.verify(*parts.answers.named(command.member), agreed=command.agreed)
         if answer is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, NewType, TypeAlias, TypeVar
 
 from meshchat.errors import WireError
 
@@ -28,11 +28,23 @@ Samples: TypeAlias = "npt.NDArray[np.float32]"
 Pixels: TypeAlias = "npt.NDArray[np.uint32]"
 """A picture: shape (height, width), each pixel 0xXXRRGGBB; the highest byte means nothing."""
 
+TransmitMode: TypeAlias = Literal["continuous", "voice", "push"]
+"""When the microphone's sound goes out: always, while it is over a threshold, or while a key is held."""
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 SAMPLE_RATE = 48_000
 """Samples per second everywhere inside; Opus over RTP always counts at this rate (RFC 7587 section 4.1)."""
+
+THRESHOLD_DB = -45.0
+"""The level over which the microphone opens by voice, unless it is set: over room noise and breath, under talk."""
+
+THRESHOLD_DB_MIN = -90.0
+"""The lowest: a silent room's own noise is louder."""
+
+THRESHOLD_DB_MAX = -10.0
+"""The highest: a shout."""
 
 SHORT_ID_DIGITS = 8
 """How many digits of an id a person is shown."""

@@ -22,6 +22,8 @@ SETTINGS: list[tuple[str, list[str], str, str, object]] = [
     ("alias", ["--alias", "Grete"], "Grete", '"Grete"', "Grete"),
     ("microphone", ["--mic", "tone:440"], "tone:440", '"tone:440"', "tone:440"),
     ("speaker", ["--speaker", "null"], "null", '"null"', "null"),
+    ("transmit", ["--transmit", "push"], "Push", '"push"', "push"),
+    ("threshold_db", ["--threshold", "-38.5"], "-38.5", "-38.5", -38.5),
     ("interfaces", ["--interface", "lo", "--interface", "::1"], "lo, ::1", '["lo", "::1"]', ("lo", "::1")),
     ("port", ["--port", "5000"], "5000", "5000", 5000),
     (

@@ -1,4 +1,4 @@
-"""A frame from the microphone on its way out: measured, coded, put into RTP, sealed once, sent to everybody.
+"""A frame that is to go out: measured, coded, put into RTP, sealed once, sent to everybody.
 
 While receivers report loss, earlier frames go along with it once more (`media.copies`).
 
@@ -68,11 +68,6 @@ class Outgoing:
         return self._meter.speaking and not self.muted
 
     @property
-    def level_db(self) -> float:
-        """How loud it is at the microphone, muted or not: -127..0."""
-        return self._meter.level_db
-
-    @property
     def packets_sent(self) -> int:
         """Packets of the present stream."""
         return self._stream.packets_sent if self._stream else 0
@@ -100,8 +95,15 @@ class Outgoing:
         """Another microphone is in use, which may never call: what the last one heard is over."""
         self._meter = Meter()
 
+    def withhold(self, samples: int) -> None:
+        """So much time passes in which nothing is to be heard of us; called in place of `frame`, on the same thread."""
+        self._meter.hear(None, samples)
+        self._gap = True
+        if self._stream is not None:
+            self._stream.timestamp = (self._stream.timestamp + samples) & 0xFFFF_FFFF
+
     def frame(self, samples: Samples, _at: Seconds) -> None:
-        """One frame from the microphone, on its thread."""
+        """One frame that is to be heard, on the microphone's thread."""
         self._meter.hear(samples, len(samples))
         stream = self._stream
         if stream is None:

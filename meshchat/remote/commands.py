@@ -6,7 +6,13 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
-from meshchat.units import NAME_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
+from meshchat.units import (
+    NAME_CHARACTERS_MAX,
+    TEXT_CHARACTERS_MAX,
+    THRESHOLD_DB_MAX,
+    THRESHOLD_DB_MIN,
+    TransmitMode,
+)
 
 GAIN_MAX = 4.0
 """Loudest gain for one member: 12 dB more than was sent, beyond which the limiter only distorts."""
@@ -165,6 +171,23 @@ class UseSpeaker(_Request, frozen=True, tag="speaker"):
     keep: bool = False
 
 
+class Transmit(_Request, frozen=True):
+    """Send what the microphone hears always, by voice, or while `talk` is on; the latter is off afterwards."""
+
+    mode: TransmitMode
+    threshold_db: Annotated[float, Meta(ge=THRESHOLD_DB_MIN, le=THRESHOLD_DB_MAX)] | None = None
+    """The level over which the microphone opens by voice; null: as it was."""
+    keep: bool = False
+    """Whether the next daemon of this profile begins with it."""
+
+
+class Talk(_Request, frozen=True):
+    """Press or let go the key. Refused: `talk is for transmit push ...`."""
+
+    on: bool | None = None
+    """Null: the other way round."""
+
+
 class Kick(_AboutMember, frozen=True):
     """Send a member out of the room. Refused: `only a moderator ...`, and what else `locks.rights` has against it."""
 
@@ -257,6 +280,6 @@ class Stop(_Request, frozen=True):
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Peer | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
     | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
-    | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Passphrase | GetStatus
-    | Subscribe | Stop
+    | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Transmit | Talk | Passphrase
+    | GetStatus | Subscribe | Stop
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from meshchat.remote.state import ChatLine, MemberStatus, RoomStatus, RoomSummary, Status
+from meshchat.units import THRESHOLD_DB, TransmitMode
 
 
 def _snake(name: str) -> str:
@@ -67,6 +68,12 @@ class SelfChanged(_Event, frozen=True):
     deafened: bool
     microphone: str
     speaker: str
+    transmit: TransmitMode = "continuous"
+    """When the microphone's sound goes out: always, by voice, or while a key is held."""
+    threshold_db: float = THRESHOLD_DB
+    """The level over which it opens by voice, in dB below full scale."""
+    talking: bool = True
+    """Whether it goes out now, but for the mute: by voice, whether it is open; by key, whether that is held."""
 
 
 class RoomEntered(_Event, frozen=True):

@@ -148,8 +148,8 @@ def _of_room(event: RoomEntered | RoomLeft | RoomsChanged | CoordinatorChanged) 
 
 def _of_self(event: SelfChanged | Levels | Notice | Missed | WordsShown) -> str:
     match event:
-        case SelfChanged(alias, muted, deafened):
-            return f"self         {_clean(alias)}: {_flags(muted=muted, deafened=deafened) or 'open'}"
+        case SelfChanged():
+            return f"self         {_clean(event.alias)}: {_own_sound(event)}"
         case Levels(levels_db):
             loud = (f"{_clean(short(member))} {_number(level)} dB" for member, level in levels_db.items())
             return f"levels       {', '.join(loud)}"
@@ -265,7 +265,7 @@ def _status(status: Status) -> str:
         ("addresses", ", ".join(_clean(each, 64) for each in status.addresses) or UNKNOWN),
         ("port", str(status.port)),
         ("control", _clean(status.control, TEXT_CHARACTERS_MAX)),
-        ("sound", _flags(muted=status.muted, deafened=status.deafened) or "open"),
+        ("sound", _own_sound(status)),
         ("microphone", _clean(status.microphone, TEXT_CHARACTERS_MAX)),
         ("speaker", _clean(status.speaker, TEXT_CHARACTERS_MAX)),
         ("running for", f"{status.uptime_s:.0f} s, meshchat {_clean(status.version)}"),
@@ -273,6 +273,14 @@ def _status(status: Status) -> str:
     ]
     counted = [(_clean(name), str(count)) for name, count in sorted(status.counters.items())]
     return table(lines + counted) + (f"\n\n{_members(room.members)}" if room else "")
+
+
+def _own_sound(own: Status | SelfChanged) -> str:
+    """Whether we are heard and hear, and when the microphone's sound goes out if that is not always."""
+    now = "open" if own.talking else "closed"
+    when = {"continuous": "", "voice": f"by voice over {own.threshold_db:g} dB", "push": "by key"}[own.transmit]
+    flags = _flags(muted=own.muted, deafened=own.deafened)
+    return ", ".join(filter(None, (flags, f"{when}: {now}" if when else "" if flags else now)))
 
 
 def _room(room: RoomStatus) -> str:

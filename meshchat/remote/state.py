@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from meshchat.units import THRESHOLD_DB, TransmitMode
+
 
 class RoomSummary(Struct, frozen=True):
     """A room as it is seen from outside."""
@@ -127,6 +129,12 @@ class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     """What the daemon counts, by name, since it started; the set of names may grow."""
     unanswered: int = 0
     """Peers announced in this room that several calls have not reached; while nobody answers, addresses given too."""
+    transmit: TransmitMode = "continuous"
+    """When the microphone's sound goes out: always, by voice, or while a key is held."""
+    threshold_db: float = THRESHOLD_DB
+    """The level over which it opens by voice, in dB below full scale."""
+    talking: bool = True
+    """Whether it goes out now, but for the mute: by voice, whether it is open; by key, whether that is held."""
 
 
 class WatcherStatus(Struct, frozen=True):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 from pathlib import Path
+from typing import get_args
 
 from meshchat import control
 from meshchat.errors import NoDaemon
 from meshchat.sound.specs import parse_microphone, parse_speaker, seen_from_anywhere
+from meshchat.units import THRESHOLD_DB_MAX, THRESHOLD_DB_MIN, TransmitMode
 from meshchat.words.word import Word, add_member, asks, plainly
 
 
@@ -46,6 +48,28 @@ def _add_keep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", action="store_true", help="begin with it the next time, too")
 
 
+def _add_transmit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("mode", choices=get_args(TransmitMode), help="always, while somebody speaks, or with `talk`")
+    parser.add_argument(
+        "--threshold", dest="threshold", metavar="DB", type=_threshold,
+        help=f"the level over which it opens by voice, {THRESHOLD_DB_MIN:g} to {THRESHOLD_DB_MAX:g}; else as it was",
+    )  # fmt: skip
+    _add_keep(parser)
+
+
+def _add_talk(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "on", nargs="?", choices=["on", "off"], help="press the key or let it go; the other way round if neither"
+    )
+
+
+def _threshold(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if THRESHOLD_DB_MIN <= (level := float(text)) <= THRESHOLD_DB_MAX:
+            return level
+    raise argparse.ArgumentTypeError(f"must be from {THRESHOLD_DB_MIN:g} to {THRESHOLD_DB_MAX:g}, not {text!r}")
+
+
 def _add_volume(parser: argparse.ArgumentParser) -> None:
     add_member(parser)
     parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
@@ -68,6 +92,18 @@ WORDS = (
         _add_volume,
     ),
     Word("devices", "list the microphones and speakers of this machine, and which are in use", _devices),
+    Word(
+        "transmit",
+        "send what the microphone hears always, by voice, or by key",
+        asks(lambda words: control.Transmit(words.mode, words.threshold, keep=words.keep)),
+        _add_transmit,
+    ),
+    Word(
+        "talk",
+        "press the key of `transmit push`, or let it go",
+        asks(lambda words: control.Talk(None if words.on is None else words.on == "on")),
+        _add_talk,
+    ),
     Word("mic", "send sound from another microphone or source", asks(_use_microphone), _add_microphone),
     Word("speaker", "play sound through another speaker or sink", asks(_use_speaker), _add_speaker),
 )
