@@ -1,0 +1,55 @@
+"""Two peers of meshchat, one sharing a display, and a program that watches through the other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks import lab
+from benchmarks.company import Room
+from benchmarks.rivals import FPS, Running, Scene, process, xvfb
+from meshchat import control
+
+MESHCHAT = "meshchat"
+
+QUALITY = 77
+"""What VNC sends at its level 5."""
+
+
+@contextlib.asynccontextmanager
+async def meshchat(stage: lab.Stage, scene: Scene) -> AsyncIterator[Running]:
+    """Shares a new display, and watches it."""
+    seen = scene.folder / f"meshchat-{os.urandom(4).hex()}.seen"
+    seen.touch()
+    with contextlib.ExitStack() as stack:
+        display, drawn_on = stack.enter_context(xvfb(scene))
+        sharer_place = replace(scene.sharer, enter=(*scene.sharer.enter, "env", f"DISPLAY={display}"))
+        room = Room(stage, [sharer_place, scene.watcher])
+        await room.fill(2, 0)
+        sharer, watcher = room.peers
+        await share(sharer.profile)
+        await lab.poll("the watcher knew of the share", lambda: knows(watcher.profile, sharer.name))
+        words = [sys.executable, "-m", "benchmarks.watching", str(watcher.profile), sharer.name, str(seen)]
+        viewer = stack.enter_context(process([*scene.watcher.enter, *words], scene, ""))
+        try:
+            yield Running(display, seen, [sharer.process.pid], [watcher.process.pid, viewer], drawn_on)
+        finally:
+            await stage.end(*room.peers)  # before their display
+
+
+async def share(profile: Path) -> None:
+    """Has the daemon share its display."""
+    async with await control.ControlClient.connect(profile) as daemon:
+        await daemon.call(control.ShareStart(fps=FPS, quality=QUALITY))
+
+
+async def knows(profile: Path, alias: str) -> bool:
+    """Whether the daemon can watch that member's screen."""
+    async with await control.ControlClient.connect(profile) as daemon:
+        answer = await daemon.call(control.Screens())
+    assert isinstance(answer, control.ScreenList)
+    return any(each.alias == alias for each in answer.screens)
