@@ -20,6 +20,7 @@ from pathlib import Path
 from meshchat import __version__, config, control
 from meshchat.errors import MeshchatError, UsageError
 from meshchat.remote.show import answer_text
+from meshchat.view.browser import has_display
 from meshchat.words import BY_NAME, WORDS
 from meshchat.words.word import as_json
 
@@ -65,6 +66,7 @@ def _dispatch(words: argparse.Namespace) -> int:
         raise UsageError(f"--headless and its settings do not go with the command {words.word}")
     if words.word == "demo":
         return _run_demo(words)
+    words.display = has_display(os.environ, sys.platform)
     expected = (KeyboardInterrupt,) if given.get("follow") else ()  # the way to end what goes on for ever
     with contextlib.suppress(*expected):
         answer = asyncio.run(_done(config.profile_of(given, os.environ), words))
@@ -91,7 +93,6 @@ def _open_terminal(settings: config.Config, given: Mapping[str, object]) -> int:
         _parser().print_help(sys.stderr)
         return WRONG_USAGE
     from meshchat import tui
-    from meshchat.view.browser import has_display
 
     is_new, display = config.is_new(given, os.environ), has_display(os.environ, sys.platform)
     return tui.run(settings, config.spelt(given), welcome=is_new, display=display)

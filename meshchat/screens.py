@@ -50,7 +50,7 @@ class Screens:
         self._loop = asyncio.get_running_loop()
         self._out = Outflow(self._send, self._warn, self._share_ended)
         self._in = Inflows(self._deliver)
-        self._gallery = Gallery(self._came, self._update)
+        self._gallery = Gallery(self._came, self._went)
         self._meter = Meter()
         self._ssrc = 0
         self._wanted: set[PeerId] = set()
@@ -96,12 +96,17 @@ class Screens:
                 self._update(peer)
             case effects.WatchAsked(peer, on):
                 self._out.watch(peer, on)
+            case effects.MemberChanged(peer):
+                member = self._answers.member(peer)
+                if member and not member.sharing:
+                    self._look_away(peer, "it is shared no more")
             case effects.MemberLeft(peer):
                 self._out.watch(peer, on=False)
+                self._look_away(peer, "its member left")
                 self._in.forget(peer)
-                self._gallery.forget(peer)
             case effects.RoomLeft():
-                self._wanted.clear()
+                for flow in self._in.watched:
+                    self._look_away(flow.peer, "you left the room")
 
     async def act(self, command: control.Command) -> control.Answer | None:
         """Does what a command wants; None for one that is about something else. Raises `MeshchatError`."""
@@ -115,9 +120,7 @@ class Screens:
                 return self._watch(member)
             case control.Unwatch(member=member):
                 self._must_be_in_room()
-                peer = self._answers.find_member(member)
-                self._wanted.discard(peer)
-                self._update(peer)
+                self._look_away(self._answers.find_member(member), "you had it sent no more")
             case control.Screens():
                 return self._list()
             case _:
@@ -154,6 +157,18 @@ class Screens:
         self._update(peer)
         page, feed = self._gallery.links(peer)
         return control.Watching(peer, member.alias, page, feed, already)
+
+    def _look_away(self, peer: PeerId, why: str) -> None:
+        """That screen is watched here no more; whoever looks at it is told why."""
+        self._wanted.discard(peer)
+        self._gallery.end(peer, why)
+        self._update(peer)
+
+    def _went(self, peer: PeerId) -> None:
+        """A viewer closed its window or page: with the last one the screen is asked for no more."""
+        if not self._gallery.viewers(peer):
+            self._wanted.discard(peer)
+        self._update(peer)
 
     def _update(self, peer: PeerId) -> None:
         """Asks a member for its screen, or to send it no more."""

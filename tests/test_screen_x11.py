@@ -22,6 +22,7 @@ from meshchat.media.canvas import Canvas
 from meshchat.media.operations import Size, parse_operations
 from meshchat.media.tiles import Grid
 from meshchat.units import Pixels
+from tests.display_lab import a_display
 from tests.peers_lab import until
 
 pytestmark = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no Xvfb is installed")
@@ -120,18 +121,8 @@ class Child:
 
 @pytest.fixture
 def display(tmp_path: Path) -> Iterator[str]:
-    """A display of its own."""
-    read, write = os.pipe()
-    words = ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-nolisten", "tcp", "-noreset"]
-    with (tmp_path / "xvfb.log").open("wb") as log:
-        process = subprocess.Popen(words, pass_fds=(write,), stdout=log, stderr=log)
-    os.close(write)
-    with os.fdopen(read) as told:
-        number = told.readline().strip()
-    assert number, (tmp_path / "xvfb.log").read_text()
-    yield f":{number}"
-    process.terminate()
-    process.wait(10)
+    with a_display(tmp_path, WIDTH, HEIGHT) as name:
+        yield name
 
 
 def test_what_is_drawn_on_a_display_is_seen_and_nothing_is_told_of_a_still_one(display: str) -> None:

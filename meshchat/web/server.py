@@ -7,7 +7,7 @@ origin, and a loopback name as the host: a name of the web that was made to lead
 
 A message to a viewer is a byte of flags (1: the picture can be shown now, 2: it is exact, 4: a beginning) and the
 operations of `media.operations`. A viewer that does not keep up loses what waits for it and is begun anew, so that it
-costs the daemon a constant.
+costs the daemon a constant. A feed that is over is closed with the reason in words.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from meshchat.media.parts import Slice
@@ -80,6 +81,8 @@ class Viewer:
     size: int = 0
     fresh: bool = True
     """Whether it waits for a beginning."""
+    over: str = ""
+    """Why it is shown nothing more, once that is so."""
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -119,7 +122,7 @@ class Gallery:
 
     def viewers(self, peer: PeerId) -> int:
         """How many look at that screen."""
-        return sum(viewer.peer == peer for viewer in self._viewers)
+        return sum(viewer.peer == peer and not viewer.over for viewer in self._viewers)
 
     def show(self, peer: PeerId, whole: Slice) -> None:
         """The next slice of that screen."""
@@ -137,9 +140,13 @@ class Gallery:
                 viewer.size, viewer.fresh = 0, True
             viewer.more.set()
 
-    def forget(self, peer: PeerId) -> None:
-        """That member went, and its screen with it: the addresses handed out open nothing any more."""
+    def end(self, peer: PeerId, why: str) -> None:
+        """That screen is shown no more: whoever looks is told why, and addresses handed out open nothing any more."""
         self._tokens = {token: each for token, each in self._tokens.items() if each[0] != peer}
+        for viewer in self._viewers:
+            if viewer.peer == peer:
+                viewer.over = why
+                viewer.more.set()
 
     def _token(self, peer: PeerId) -> str:
         token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -201,6 +208,9 @@ class Gallery:
             while True:
                 await viewer.more.wait()
                 if ends.done():
+                    break
+                if viewer.over:
+                    await connection.close(CloseCode.NORMAL_CLOSURE, viewer.over)
                     break
                 await self._send(connection, viewer)
         finally:

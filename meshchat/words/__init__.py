@@ -7,7 +7,7 @@ Each file has the words about one thing, with what may follow them and the comma
 from __future__ import annotations
 
 from meshchat import control
-from meshchat.words import follow, people, rooms, share, sound
+from meshchat.words import follow, people, rooms, share, sound, watch
 from meshchat.words.word import Word, plainly
 
 WORDS: tuple[Word, ...] = (
@@ -15,6 +15,7 @@ WORDS: tuple[Word, ...] = (
     *people.WORDS,
     *sound.WORDS,
     *share.WORDS,
+    *watch.WORDS,
     Word("status", "tell how everything stands", plainly(control.GetStatus)),
     Word("events", "tell what happens until Ctrl+C", follow.events, lambda parser: parser.set_defaults(follow=True)),
     Word("stop", "leave the room and end the daemon", plainly(control.Stop)),

@@ -1,14 +1,13 @@
-"""Words about screens: what to share, which part of it, at what price; whose to watch, and where to look."""
+"""The word about one's own screen: what to share of it, which part, at what price."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-from pathlib import Path
 
 from meshchat import control
 from meshchat.errors import UsageError
-from meshchat.words.word import Word, about_a_member, add_member, asks, plainly
+from meshchat.words.word import Word, asks
 
 FPS_MAX = 60
 QUALITIES = (10, 95)
@@ -35,21 +34,6 @@ def _add_share(parser: argparse.ArgumentParser) -> None:
         "--max-mbit", metavar="M", type=_mbit, default=start.max_mbit,
         help=f"most Mbit/s to each who watches ({start.max_mbit:g})",
     )  # fmt: skip
-
-
-def _add_watch(parser: argparse.ArgumentParser) -> None:
-    add_member(parser)
-    parser.add_argument("--snapshot", metavar="FILE.png", type=Path, help="write a picture of it, and be done")
-
-
-async def _watch(profile: Path, words: argparse.Namespace) -> control.Answer | None:
-    if not words.snapshot:
-        return await about_a_member(control.Watch)(profile, words)
-    from meshchat import looking
-
-    async with await control.ControlClient.connect(profile) as daemon:
-        await looking.snapshot(daemon, words.member, words.snapshot)
-    return None
 
 
 def _share(words: argparse.Namespace) -> control.Command:
@@ -95,9 +79,4 @@ def _number(text: str, low: float, high: float, *, whole: bool) -> float:
     raise argparse.ArgumentTypeError(f"must be a {'whole ' if whole else ''}number from {low:g} to {high:g}")
 
 
-WORDS = (
-    Word("share", "share a screen with the room, or share it no more", asks(_share), _add_share),
-    Word("watch", "have a member's screen sent here, and show where to look at it", _watch, _add_watch),
-    Word("unwatch", "have it sent no more", about_a_member(control.Unwatch), add_member),
-    Word("screens", "list who shares a screen, and how it arrives", plainly(control.Screens)),
-)
+WORDS = (Word("share", "share a screen with the room, or share it no more", asks(_share), _add_share),)

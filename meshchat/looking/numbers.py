@@ -1,0 +1,45 @@
+"""How a picture arrives, in numbers for the person who looks: pictures and bits a second, and how long drawing took."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+
+from meshchat.units import Seconds
+
+SPAN_S: Seconds = 1.0
+"""What the numbers are about: the last second."""
+
+KEPT_MAX = 4096
+"""Pictures and messages remembered of it: several times what 60 pictures a second of a large screen come in."""
+
+MBIT = 1e6
+
+
+class Numbers:
+    """Counts what came and what was shown."""
+
+    def __init__(self) -> None:
+        self._shown: deque[tuple[Seconds, Seconds]] = deque(maxlen=KEPT_MAX)
+        self._came: deque[tuple[Seconds, int]] = deque(maxlen=KEPT_MAX)
+
+    def came(self, size: int, now: Seconds) -> None:
+        """A message of so many bytes."""
+        self._came.append((now, size))
+
+    def shown(self, since: Seconds, now: Seconds) -> None:
+        """A picture is on the glass, the first part of which came at `since`."""
+        self._shown.append((now, now - since))
+
+    def line(self, width: int, height: int, scale: float, exact: bool, now: Seconds) -> str:
+        """All of them on a line."""
+        while self._shown and self._shown[0][0] < now - SPAN_S:
+            self._shown.popleft()
+        while self._came and self._came[0][0] < now - SPAN_S:
+            self._came.popleft()
+        mbit = sum(size for _, size in self._came) * 8 / SPAN_S / MBIT
+        words = [f"{len(self._shown) / SPAN_S:.0f} fps", f"{mbit:.2f} Mbit/s", f"{width}x{height} at {scale:.0%}"]
+        if self._shown:
+            delay = statistics.median(each for _, each in self._shown)
+            words.append(f"drawn {delay * 1000:.1f} ms after it came")
+        return ", ".join((*words, "exact") if exact else words)
