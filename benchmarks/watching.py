@@ -6,6 +6,7 @@ python -m benchmarks.watching PROFILE MEMBER LOG
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.framecode import HEIGHT, MIDDLE, Sightings, read
 from meshchat import control
-from meshchat.looking import View, feed
+from meshchat.looking import Ended, View, feed
 
 
 async def watch(profile: Path, member: str, log: Sightings) -> None:
@@ -33,7 +34,8 @@ def main(words: list[str]) -> int:
     """Watches until SIGTERM; the exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     profile, member, log = words
-    asyncio.run(watch(Path(profile), member, Sightings(Path(log))))
+    with contextlib.suppress(Ended):
+        asyncio.run(watch(Path(profile), member, Sightings(Path(log))))
     return 0
 
 
