@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from meshchat import __version__
 from meshchat.call import Call
 from meshchat.config import Config
-from meshchat.control import MemberStatus, RoomStatus, RoomSummary, SelfChanged, Status
+from meshchat.control import MemberStatus, PlayStatus, RoomStatus, RoomSummary, SelfChanged, Status
 from meshchat.errors import UsageError
 from meshchat.lobby import RoomAround, rooms_around
 from meshchat.mesh import Mesh
@@ -46,6 +46,7 @@ class Answers:
             speaker=self._call.speaker.describe(),
             uptime_s=round(time.monotonic() - self._started_at, 3),
             version=__version__,
+            playing=self.playing(),
             counters=self._counters(),
             unanswered=self._unanswered(),
             transmit=self._call.front.rule.mode,
@@ -66,6 +67,24 @@ class Answers:
             threshold_db=front.rule.threshold_db,
             talking=front.talking,
         )
+
+    def playing(self) -> PlayStatus | None:
+        """What we play into the room."""
+        playing = self._call.player.playing
+        if playing is None:
+            return None
+        return PlayStatus(
+            file=str(playing.path),
+            position_s=round(playing.position, 2),
+            length_s=round(playing.length, 2),
+            paused=playing.paused,
+            volume=playing.volume,
+        )
+
+    def plays(self) -> frozenset[PeerId]:
+        """The members whose music comes here."""
+        now = time.monotonic()
+        return frozenset(flow.peer for flow in self._call.incoming.inflows if self._call.plays(flow.peer, now))
 
     def room(self) -> RoomStatus | None:
         """The room that we are in."""
@@ -139,6 +158,7 @@ class Answers:
                 moderator=member.moderator,
                 muted_by=member.muted_by,
                 sharing=member.sharing,
+                playing=self._is_heard(),
             )
         quality = self._call.quality(member.peer, time.monotonic())
         voice = quality.voice if quality else None
@@ -159,11 +179,13 @@ class Answers:
             packets_lost=voice.packets_lost if voice else None,
             concealed_ms=round(voice.concealed_ms, 1) if voice else None,
             volume=self._call.volume(member.peer),
+            music_volume=self._call.music_volume(member.peer),
             addresses=member.addresses,
             reachable=member.reachable,
             moderator=member.moderator,
             muted_by=member.muted_by,
             sharing=member.sharing,
+            playing=self._call.plays(member.peer, time.monotonic()),
             verified=self._trust.verified(member.peer),
             impostor=member.impostor,
             bytes_received=quality.bytes_received if quality else None,
@@ -177,6 +199,11 @@ class Answers:
         here = node.directory.in_room(room.id) if room else []
         wanted = (peer for peer in here if peer not in node.links and room and peer not in room.court.excluded)
         return node.directory.unanswered(wanted, seeds=not node.links)
+
+    def _is_heard(self) -> bool:
+        """Whether we play something that others hear."""
+        playing = self._call.player.playing
+        return playing is not None and not playing.paused and not self._mesh.node.muted
 
     def _counters(self) -> dict[str, int]:
         drops, mesh = self._call.incoming.drops, self._mesh

@@ -3,6 +3,7 @@
     microphone's thread   frame -> level -> Opus -> RTP -> SFrame, once -> the same bytes to every member
     port's thread         datagram -> RTP -> SFrame -> the sender's voice
     speaker's thread      mix of every voice but our own, pulled by the sound card's clock
+    player's thread       while a file is played: frame -> as the microphone's, a stream of its own
     event loop            who is in the room, which keys, mute, volume, reports once a second
 
 The mesh is handed in as functions, so that this file knows sound and keys, and neither links nor rooms.
@@ -19,6 +20,7 @@ from meshchat.audio import open_microphone, open_speaker
 from meshchat.calling.exchange import Exchange
 from meshchat.calling.incoming import Incoming
 from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
+from meshchat.calling.player import Player
 from meshchat.calling.reports import Reports
 from meshchat.calling.voicefront import VoiceFront
 from meshchat.codec import OpusDecoder, OpusEncoder
@@ -35,6 +37,9 @@ log = logging.getLogger(__name__)
 
 BLOCK_MS_MAX = 10.0
 """What the speaker asks for at once: a longer frame is no reason for a longer block, which would only add delay."""
+
+PLAYED_S: Seconds = 1.0
+"""Music that came so lately is still being played."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class Call:
         )
         self.outgoing = Outgoing(encoder, send_media)
         self.front = VoiceFront(self.outgoing, Rule(config.transmit, config.threshold_db))
+        self.player = Player(config.music_bitrate, config.complexity, send_media, self._mixer)
         self._frame_samples = encoder.frame_samples
         self._block_samples = int(min(config.frame_ms, BLOCK_MS_MAX) * SAMPLE_RATE / 1000)
         self.microphone: Exchange[Samples, None] = Exchange(
@@ -91,7 +97,8 @@ class Call:
         self._recording = recording_path(config.speaker)
         self._volumes: dict[PeerId, float] = {}
         self._hushed: set[PeerId] = set()
-        self._reports = Reports(self.incoming, self.outgoing, config.frame_ms)
+        self._music_volumes: dict[PeerId, float] = {}
+        self._reports = Reports(self.incoming, self.outgoing, self.player.outgoing, config.frame_ms)
         self._ssrc = 0
 
     def start(self) -> None:
@@ -101,6 +108,7 @@ class Call:
 
     def stop(self) -> None:
         """Stops both; a file that is being written is whole afterwards."""
+        self.player.stop()
         self.microphone.stop()
         self.speaker.stop()
 
@@ -127,7 +135,7 @@ class Call:
 
     def set_silence(self, muted: bool, deafened: bool) -> None:
         """Whether we speak and listen."""
-        self.outgoing.muted = muted
+        self.outgoing.muted = self.player.outgoing.muted = muted
         self._mixer.deafened = deafened
 
     def member_joined(self, peer: PeerId) -> None:
@@ -145,19 +153,25 @@ class Call:
     def room_left(self) -> None:
         """Nobody is to hear us."""
         self.outgoing.stop_stream()
+        self.player.outgoing.stop_stream()
 
     def send_key(self, ssrc: int, key_id: int, base_key: bytes) -> None:
         """What we seal with from now on."""
         self._ssrc = ssrc
         self.outgoing.use_key(ssrc, key_id, base_key)
+        self.player.use_key(ssrc, key_id, base_key)
 
     def volume(self, peer: PeerId) -> float:
         """The gain for that member, 1 unless set."""
         return self._volumes.get(peer, 1.0)
 
-    def set_volume(self, peer: PeerId, gain: float) -> None:
-        """Plays a member louder or softer, here only."""
-        self._volumes[peer] = gain
+    def music_volume(self, peer: PeerId) -> float:
+        """The further gain for what that member plays, 1 unless set."""
+        return self._music_volumes.get(peer, 1.0)
+
+    def set_volume(self, peer: PeerId, gain: float, music: bool = False) -> None:
+        """Plays a member louder or softer, or only the `music` it plays, here only."""
+        (self._music_volumes if music else self._volumes)[peer] = gain
         self._set_gain(peer)
 
     def hush(self, peer: PeerId, silenced: bool) -> None:
@@ -180,6 +194,11 @@ class Call:
             reports.hears_us(peer),
         )
 
+    def plays(self, peer: PeerId, now: Seconds) -> bool:
+        """Whether music of that member comes here."""
+        flow = self.incoming.inflow(peer)
+        return flow is not None and flow.played_at is not None and now - flow.played_at < PLAYED_S
+
     def signs_of_life(self) -> Iterator[tuple[PeerId, Seconds]]:
         """When each member's sound was last opened."""
         for flow in self.incoming.inflows:
@@ -201,4 +220,5 @@ class Call:
     def _set_gain(self, peer: PeerId) -> None:
         flow = self.incoming.inflow(peer)
         if flow:
-            flow.voice.gain = 0.0 if peer in self._hushed else self.volume(peer)
+            gain = 0.0 if peer in self._hushed else self.volume(peer)
+            flow.set_gain(gain, gain * self.music_volume(peer))

@@ -59,6 +59,7 @@ LOW_DELAY_COMPLEXITY_MIN = 7
 """Under this the low-delay encoder runs no analysis of the signal, and without it DTX only knows digital silence."""
 
 _APPLICATION_VOIP = 2048
+_APPLICATION_AUDIO = 2049
 _APPLICATION_LOW_DELAY = 2051
 _SET_BITRATE = 4002
 _SET_MAX_BANDWIDTH = 4004
@@ -78,11 +79,16 @@ class OpusEncoder:
     of work. 2.5 and 5 ms frames can only be CELT, where VOIP would add 4 ms and bring no FEC: they use
     RESTRICTED_LOWDELAY with 2.5 ms of look-ahead and about 30 µs of work, and rely on concealment alone.
 
+    Music uses the application AUDIO, which tries to keep what it hears instead of making speech plain; it has no FEC.
+
     Not for two threads at once.
     """
 
     frame_samples: int
     """How many samples `encode` takes, at 48 kHz."""
+
+    channels: int
+    """How many channels `encode` takes: 1 or 2."""
 
     look_ahead_samples: int
     """How late the coded sound is, at 48 kHz, besides the frame itself."""
@@ -96,25 +102,30 @@ class OpusEncoder:
         rate: int = SAMPLE_RATE,
         dtx: bool = True,
         packet_bytes_max: int = PACKET_BYTES_MAX,
+        music: bool = False,
+        channels: int = 1,
     ) -> None:
         """`rate` in Hz limits the band that is coded to the narrowest of Opus' five that carries it; input is 48 kHz.
 
         `bitrate` is 6000..510000 bits a second, `complexity` 0..10; a packet that would be longer than
         `packet_bytes_max` is coded with fewer bits. Raises `AudioError` without libopus and `ValueError` for a length
-        that Opus does not have or a rate above 48000.
+        that Opus does not have or a rate above 48000. `channels` is 1 or 2.
         """
         if frame_ms not in FRAME_LENGTHS_MS or rate > SAMPLE_RATE:
             raise ValueError(f"Opus has no frames of {frame_ms} ms or no band of {rate} Hz")
         self._library = library()
-        self._low_delay = frame_ms < 10
+        self._low_delay = frame_ms < 10 and not music
+        self._music = music
         self._bitrate = bitrate
         self._repeating = False
         self.frame_samples = round(frame_ms * SAMPLE_RATE / 1000)
-        self._frame = np.zeros(self.frame_samples, np.float32)
+        self.channels = channels
+        self._frame = np.zeros(self.frame_samples if channels == 1 else (self.frame_samples, channels), np.float32)
         self._frame_at = self._frame.ctypes.data
         self._packet = ctypes.create_string_buffer(packet_bytes_max)
-        application = _APPLICATION_LOW_DELAY if self._low_delay else _APPLICATION_VOIP
-        self._state = created(self._library.encoder_create, SAMPLE_RATE, 1, application)
+        speech = _APPLICATION_LOW_DELAY if self._low_delay else _APPLICATION_VOIP
+        application = _APPLICATION_AUDIO if music else speech
+        self._state = created(self._library.encoder_create, SAMPLE_RATE, channels, application)
         freed_with(self, self._library.encoder_destroy, self._state)
         self._set(_SET_BITRATE, bitrate)
         self._set(_SET_COMPLEXITY, max(complexity, LOW_DELAY_COMPLEXITY_MIN) if self._low_delay else complexity)
@@ -124,9 +135,12 @@ class OpusEncoder:
         self.look_ahead_samples = self._get(_GET_LOOKAHEAD)
 
     def encode(self, frame: Samples) -> bytes:
-        """One packet for one frame of shape (frame_samples,), or b"" when silence makes sending needless (DTX)."""
+        """One packet for one frame of shape (frame_samples,), or b"" when silence makes sending needless (DTX).
+
+        With two channels of shape (frame_samples, 2).
+        """
         if frame.shape != self._frame.shape:
-            raise ValueError(f"a frame of {self.frame_samples} samples was promised, not of shape {frame.shape}")
+            raise ValueError(f"a frame of shape {self._frame.shape} was promised, not of shape {frame.shape}")
         self._frame[:] = frame
         size = self._library.encode(self._state, self._frame_at, self.frame_samples, self._packet, len(self._packet))
         if size < 0:
@@ -137,13 +151,15 @@ class OpusEncoder:
         """Tells the encoder what the worst receiver loses, 0..100: copies (FEC) from 2 % on, none again under 0.5 %."""
         if percent >= RECOVERY_FROM_LOSS_PERCENT or percent < RECOVERY_FROM_LOSS_PERCENT / 4:
             self._repeating = percent >= RECOVERY_FROM_LOSS_PERCENT
-        self._set(_SET_INBAND_FEC, int(self._repeating and not self._low_delay))
+        self._set(_SET_INBAND_FEC, int(self._repeating and not self._low_delay and not self._music))
         self._set(_SET_PACKET_LOSS_PERCENT, self._hint(percent))
 
     def _hint(self, percent: float) -> int:
         """The loss that the encoder is told for the loss there is."""
         if self._low_delay:
             return max(LOW_DELAY_HINT_PERCENT, min(100, round(percent)))
+        if self._music:
+            return min(100, round(percent))
         if not self._repeating:
             return 0
         floor = 1 if self._bitrate >= RECOVERY_THRIFTY_BITRATE else RECOVERY_HINT_PERCENT_MAX

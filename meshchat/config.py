@@ -108,6 +108,9 @@ class Config:
     bitrate: int = _knob(
         48_000, Whole(6_000, 256_000), "--bitrate", "what the voice may take, to each member", unit="bit/s",
         price="every further member of a room costs this much of the uplink again", metavar="BPS")  # fmt: skip
+    music_bitrate: int = _knob(
+        128_000, Whole(64_000, 320_000), "--music-bitrate", "what music may take, to each member", unit="bit/s",
+        price="as of --bitrate, while something is played", metavar="BPS")  # fmt: skip
     complexity: int = _knob(
         5, Whole(0, 10), "--complexity", "how hard the Opus encoder tries",
         price="higher: better sound for the same bits, more processor time", metavar="N")  # fmt: skip

@@ -35,6 +35,7 @@ from meshchat.parts import Parts
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.effects import Event
 from meshchat.peers.room import open_room
+from meshchat.playing import Playing
 from meshchat.screens import Screens
 from meshchat.service import Service
 from meshchat.talking import Talking
@@ -92,6 +93,7 @@ class Daemon:
             screens=Screens(mesh, answers, notice),
             devices=Devices(config.profile, call, lambda: herald.myself(answers)),
             talking=Talking(config.profile, call.front, lambda: herald.myself(answers)),
+            playing=Playing(mesh, call, answers, herald.publish, notice),
             chronicle=Chronicle(mesh, herald.publish),
             herald=herald,
         )
@@ -212,6 +214,7 @@ class Daemon:
     async def _meter(self) -> None:
         self.parts.herald.levels(self.parts.answers.speaking())
         self.parts.talking.look()
+        self.parts.playing.look()
 
     async def _tell_life(self) -> None:
         """Sound is a sign of life as good as any."""

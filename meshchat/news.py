@@ -34,6 +34,7 @@ class News:
         """Something happened in the control plane."""
         self._parts.chronicle.on_event(event)
         self._parts.screens.on_event(event)
+        self._parts.playing.on_event(event)
         match event:
             case effects.SendKeyChanged(ssrc, key_id, base_key):
                 self._call.send_key(ssrc, key_id, base_key)

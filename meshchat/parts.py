@@ -12,6 +12,7 @@ from meshchat.entrance import Entrance
 from meshchat.herald import Herald
 from meshchat.mesh import Mesh
 from meshchat.moderation import Moderation
+from meshchat.playing import Playing
 from meshchat.screens import Screens
 from meshchat.talking import Talking
 from meshchat.trust import Trust
@@ -30,5 +31,6 @@ class Parts:
     screens: Screens
     devices: Devices
     talking: Talking
+    playing: Playing
     chronicle: Chronicle
     herald: Herald

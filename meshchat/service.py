@@ -35,6 +35,7 @@ class Service:
                 return parts.chronicle.told()
         answer = await parts.entrance.handle(command) or await parts.screens.act(command)
         answer = answer or await parts.devices.act(command) or await parts.talking.act(command)
+        answer = answer or await parts.playing.act(command)
         if answer is None and isinstance(command, control.Verify):
             answer = await parts.trust.verify(*parts.answers.named(command.member), agreed=command.agreed)
         if answer is None:
@@ -49,9 +50,9 @@ class Service:
             case control.Alias(name=name):
                 parts.mesh.rename(cleaned(name))
                 parts.herald.myself(parts.answers)
-            case control.Volume(member=member, gain=gain):
+            case control.Volume(member=member, gain=gain, music=music):
                 self._must_be_in_room()
-                parts.call.set_volume(parts.answers.find_member(member), gain)
+                parts.call.set_volume(parts.answers.find_member(member), gain, music=music)
             case _ if parts.moderation.obey(command):
                 pass
             case control.Stop():

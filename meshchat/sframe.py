@@ -104,6 +104,11 @@ def screen_key(base_key: bytes) -> bytes:
     return HKDF(SHA256(), BASE_KEY_BYTES, None, b"meshchat screen").derive(base_key)
 
 
+def music_key(base_key: bytes) -> bytes:
+    """The base key of what a member plays besides its voice, likewise."""
+    return HKDF(SHA256(), BASE_KEY_BYTES, None, b"meshchat music").derive(base_key)
+
+
 def encode_header(key_id: int, counter: int) -> bytes:
     """The SFrame header, 1..17 bytes; both numbers are 0..2^64-1 (RFC 9605 section 4.3)."""
     key_part = b"" if key_id <= _SHORT_MAX else _minimal(key_id)

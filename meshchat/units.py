@@ -23,7 +23,7 @@ Seconds: TypeAlias = float
 """A monotonic instant or a duration; never wall-clock time."""
 
 Samples: TypeAlias = "npt.NDArray[np.float32]"
-"""Sound: float32, one channel, shape (n,), nominal range -1..1."""
+"""Sound: float32, nominal range -1..1; one channel has shape (n,), two (left and right) shape (n, 2)."""
 
 Pixels: TypeAlias = "npt.NDArray[np.uint32]"
 """A picture: shape (height, width), each pixel 0xXXRRGGBB; the highest byte means nothing."""

@@ -199,6 +199,11 @@ def screen_ssrc(ssrc: int) -> int:
     return (ssrc + 1) & 0xFFFF_FFFF
 
 
+def music_ssrc(ssrc: int) -> int:
+    """The stream of what is played into the room by whoever sends sound as `ssrc`: the number after its screen's."""
+    return (ssrc + 2) & 0xFFFF_FFFF
+
+
 @dataclass(frozen=True, slots=True)
 class ReportBlock:
     """How one stream arrives at the reporter (RFC 3550 section 6.4.1)."""

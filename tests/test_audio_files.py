@@ -76,7 +76,7 @@ def test_any_file_becomes_mono_at_48_khz_then_silence(tmp_path: Path, ending: st
     assert np.max(np.abs(heard[4800:43_200])) == pytest.approx(0.5, rel=0.1)
     assert abs(int(np.flatnonzero(np.abs(heard) > 0.05)[-1]) - SAMPLE_RATE) < 0.05 * SAMPLE_RATE
     assert not heard[-FRAME:].any()
-    assert notices == [f"{path} has been played to its end; the microphone is silent now"]
+    assert notices == [f"{path} has been played to its end; from here on it is silent"]
     source.close()
 
 

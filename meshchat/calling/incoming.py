@@ -2,11 +2,14 @@
 
 Opening runs on the port's thread, playing on the speaker's; between them stands each voice's bounded inbox. A packet
 that does not parse, has no key here, does not open, or came before is dropped and counted, never answered.
+
+What a member plays besides is a stream of its own, with a number and keys that come of those of its voice. It gets a
+place in the mix when the first packet of it opens: nearly nobody plays anything, nearly all the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from meshchat.errors import WireError
@@ -14,9 +17,9 @@ from meshchat.media.arrivals import Arrival
 from meshchat.media.copies import Copy, split_copies
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice
-from meshchat.sframe import STEP_BITS, ReceiveKey, peek, ratchet
+from meshchat.sframe import STEP_BITS, ReceiveKey, music_key, peek, ratchet
 from meshchat.units import PeerId, Seconds
-from meshchat.wire import PAYLOAD_TYPE_COPIES, PAYLOAD_TYPE_OPUS, MediaPacket, parse_media
+from meshchat.wire import PAYLOAD_TYPE_COPIES, PAYLOAD_TYPE_OPUS, MediaPacket, music_ssrc, parse_media
 
 _SOUND = (PAYLOAD_TYPE_OPUS, PAYLOAD_TYPE_COPIES)
 
@@ -42,6 +45,27 @@ class Inflow:
     """When a packet last opened."""
     bytes_received: int = 0
     """Of packets that opened, headers and seal included."""
+    music: Voice | None = None
+    """What it plays besides, or has played."""
+    music_keys: dict[int, ReceiveKey] = field(default_factory=dict)
+    """Those that come of the others, by key id; only the port's thread adds to it."""
+    music_gain: float = 1.0
+    """The gain for what it plays, whether it does or not."""
+    played_at: Seconds | None = None
+    """When a packet of that last opened."""
+
+    def set_gain(self, gain: float, music_gain: float) -> None:
+        """Plays its voice and its music so loud."""
+        self.voice.gain, self.music_gain = gain, music_gain
+        if self.music:
+            self.music.gain = music_gain
+
+    def streams(self) -> Iterator[tuple[int, Voice]]:
+        """What comes from it, with the number of each stream."""
+        if self.ssrc is not None:
+            yield self.ssrc, self.voice
+            if self.music:
+                yield music_ssrc(self.ssrc), self.music
 
 
 @dataclass(slots=True)
@@ -58,7 +82,7 @@ class Incoming:
     """What the others say."""
 
     def __init__(self, mixer: Mixer, voice: Callable[[], Voice]) -> None:
-        """`voice` makes the player of a member that joins."""
+        """`voice` makes the player of a member that joins, and of what it plays."""
         self.drops = Drops()
         self._mixer = mixer
         self._make_voice = voice
@@ -84,6 +108,7 @@ class Incoming:
         """A member went: its keys are forgotten with it."""
         if self._inflows.pop(peer, None):
             self._mixer.remove(peer)
+            self._mixer.remove((peer, "music"))
             self._index()
 
     def use_key(self, peer: PeerId, ssrc: int, key_id: int, base_key: bytes) -> None:
@@ -95,7 +120,7 @@ class Incoming:
         if inflow is None or (inflow.ssrc == ssrc and (key_id in inflow.keys or key_id in inflow.ahead)):
             return
         if inflow.ssrc != ssrc:
-            inflow.ssrc, inflow.keys, inflow.ahead = ssrc, {}, {}
+            inflow.ssrc, inflow.keys, inflow.ahead, inflow.music_keys = ssrc, {}, {}, {}
         keys = {**inflow.keys, key_id: ReceiveKey(key_id, base_key)}
         inflow.keys = dict(list(keys.items())[-KEYS_MAX:])
         self._index()
@@ -118,12 +143,14 @@ class Incoming:
         self.drops.no_key += not known
 
     def _open(self, flow: Inflow, packet: MediaPacket, key: ReceiveKey, now: Seconds) -> bool:
+        is_music = packet.ssrc != flow.ssrc
         try:
-            payload = key.open(packet.header, packet.payload)
+            payload = (_for_music(flow, key) if is_music else key).open(packet.header, packet.payload)
         except WireError:
             return False
         flow.heard_at = now
         flow.bytes_received += len(packet.header) + len(packet.payload)
+        voice = self._music(flow, now) if is_music else flow.voice
         copies: tuple[Copy, ...] = ()
         if packet.payload_type == PAYLOAD_TYPE_COPIES:
             try:
@@ -131,15 +158,36 @@ class Incoming:
             except WireError:
                 self.drops.malformed += 1
                 return True
-        flow.voice.put(Arrival(packet.sequence, packet.timestamp, packet.marker, payload, now, copies))
+        voice.put(Arrival(packet.sequence, packet.timestamp, packet.marker, payload, now, copies))
         return True
+
+    def _music(self, flow: Inflow, now: Seconds) -> Voice:
+        """The player of what a member plays, in the mix from its first packet on."""
+        flow.played_at = now
+        if flow.music is None:
+            flow.music = self._make_voice()
+            flow.music.gain = flow.music_gain
+            self._mixer.add((flow.peer, "music"), flow.music)
+            if self._inflows.get(flow.peer) is not flow:  # it left meanwhile
+                self._mixer.remove((flow.peer, "music"))
+        return flow.music
 
     def _index(self) -> None:
         table: dict[int, tuple[Inflow, ...]] = {}
         for flow in self._inflows.values():
-            if flow.ssrc is not None:
-                table[flow.ssrc] = (*table.get(flow.ssrc, ()), flow)[:STREAMS_PER_SSRC_MAX]
+            for ssrc in (flow.ssrc, music_ssrc(flow.ssrc)) if flow.ssrc is not None else ():
+                table[ssrc] = (*table.get(ssrc, ()), flow)[:STREAMS_PER_SSRC_MAX]
         self._by_ssrc = table
+
+
+def _for_music(flow: Inflow, key: ReceiveKey) -> ReceiveKey:
+    """The key of what a member plays that comes of a `key` of its voice, made once; those of forgotten ones go."""
+    found = flow.music_keys.get(key.key_id)
+    if found is None:
+        found = ReceiveKey(key.key_id, music_key(key.base_key))
+        known = {each: kept for each, kept in flow.music_keys.items() if each in flow.keys or each in flow.ahead}
+        flow.music_keys = {**known, key.key_id: found}
+    return found
 
 
 def _stepped(flow: Inflow, key_id: int) -> ReceiveKey | None:

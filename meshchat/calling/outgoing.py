@@ -2,16 +2,18 @@
 
 While receivers report loss, earlier frames go along with it once more (`media.copies`).
 
-All of it runs on the microphone's own thread. The event loop only replaces what the next frame will use: the stream
-with its key, the mute, the loss that receivers report.
+All of it runs on the source's own thread. The event loop only replaces what the next frame will use: the stream
+with its key, the encoder, the mute, the loss that receivers report.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from typing import Protocol
 
+from meshchat.media.arrivals import Arrival
 from meshchat.media.copies import Copier, depth
 from meshchat.media.level import Meter, audio_level
 from meshchat.sframe import OVERHEAD_BYTES_MAX, SendKey
@@ -47,15 +49,21 @@ class Stream:
 
 
 class Outgoing:
-    """What we say."""
+    """What we say, or play."""
 
-    def __init__(self, encoder: Encoder, send: Callable[[bytes], object]) -> None:
-        """`send` takes a datagram to every member; it is called on the microphone's thread."""
+    def __init__(
+        self,
+        encoder: Encoder,
+        send: Callable[[bytes], object],
+        listen: Callable[[Arrival], object] = lambda _arrival: None,
+    ) -> None:
+        """On the source's thread `send` takes a datagram to every member, and `listen` each packet unsealed."""
         self.muted = False
         self.copies = 0
         """Earlier frames that the next packet is to carry again, as far as the rate allows."""
         self._encoder = encoder
         self._send = send
+        self._listen = listen
         self._stream: Stream | None = None
         self._meter = Meter()
         self._loss = self._loss_set = 0.0
@@ -82,6 +90,11 @@ class Outgoing:
         elif self._stream.key.key_id != key_id:
             self._stream.key = SendKey(key_id, base_key)
 
+    def use_encoder(self, encoder: Encoder) -> None:
+        """Codes with another one from the next frame on, of the same length."""
+        self._loss_set = 0.0
+        self._encoder = encoder
+
     def protect(self, loss_percent: float, longest_run: int) -> None:
         """What the worst receiver loses, 0..100, and how many packets at once: repaired from the next frame on."""
         self._loss = loss_percent
@@ -103,7 +116,7 @@ class Outgoing:
             self._stream.timestamp = (self._stream.timestamp + samples) & 0xFFFF_FFFF
 
     def frame(self, samples: Samples, _at: Seconds) -> None:
-        """One frame that is to be heard, on the microphone's thread."""
+        """One frame that is to be heard, on its source's thread."""
         self._meter.hear(samples, len(samples))
         stream = self._stream
         if stream is None:
@@ -129,6 +142,7 @@ class Outgoing:
             audio_level(samples),
             self._meter.speaking,
         )
+        self._listen(Arrival(stream.sequence, timestamp, self._gap, packet, time.monotonic()))
         stream.sequence = (stream.sequence + 1) & 0xFFFF
         stream.packets_sent += 1
         self._gap = False

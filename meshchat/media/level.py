@@ -29,10 +29,10 @@ FALL_DB_PER_SECOND = 60.0
 
 
 def loudness_db(sound: Samples) -> float:
-    """The level of `sound` (float32, shape (n,)) in dB relative to overload: -127..0."""
+    """The level of `sound`, the mean of its channels, in dB relative to overload: -127..0."""
     if len(sound) == 0:
         return -float(LEVEL_SILENT)
-    rms = sqrt(float(np.dot(sound, sound)) / len(sound))
+    rms = sqrt(float(np.vdot(sound, sound)) / sound.size)
     return max(-float(LEVEL_SILENT), min(0.0, 20.0 * log10(rms))) if rms > 0.0 else -float(LEVEL_SILENT)
 
 

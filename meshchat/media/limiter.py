@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from meshchat.media.channels import along
 from meshchat.units import SAMPLE_RATE, Samples
 
 Gains: TypeAlias = npt.NDArray[np.float64]
@@ -42,18 +43,20 @@ class Limiter:
         return self._gain < 1.0
 
     def limit(self, sound: Samples) -> None:
-        """Brings `sound` (float32, shape (n,)) to at most 1 in place."""
+        """Brings `sound`, of one channel or two, to at most 1 in place; both get the same gain, so nothing wanders."""
         if len(sound) == 0:
             return
-        peak = max(float(np.maximum.reduce(sound)), -float(np.minimum.reduce(sound)))
+        peak = max(float(sound.max()), -float(sound.min()))
         if peak <= CEILING and self._gain >= 1.0:
             return
         starts = np.arange(0, len(sound), PIECE_SAMPLES)
-        peaks = np.maximum.reduceat(np.abs(sound), starts)
+        loudest = np.abs(sound) if sound.ndim == 1 else np.abs(sound).max(axis=1)
+        peaks = np.maximum.reduceat(loudest, starts)
         needed = (CEILING / np.maximum(peaks, CEILING)).astype(np.float64)
         gains = self._gains(needed)
         edges = np.append(starts, len(sound))
-        sound *= np.interp(np.arange(len(sound)), edges, gains)
+        curve = np.interp(np.arange(len(sound)), edges, gains)
+        sound *= along(curve, sound)
         np.clip(sound, -1.0, 1.0, out=sound)
         self._gain = float(gains[-1])
 

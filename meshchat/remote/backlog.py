@@ -19,6 +19,7 @@ from meshchat.remote.events import (
     Levels,
     MemberChanged,
     Missed,
+    PlayChanged,
     RoomsChanged,
     SelfChanged,
     Snapshot,
@@ -102,7 +103,7 @@ def _state_key(event: Event) -> _Key | None:
             return ("member", member.id)
         case Speaking(member_id):
             return ("speaking", member_id)
-        case Levels() | RoomsChanged() | SelfChanged() | Snapshot():
+        case Levels() | RoomsChanged() | SelfChanged() | PlayChanged() | Snapshot():
             return (type(event).__name__,)
         case _:
             return None

@@ -36,6 +36,9 @@ Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_M
 """A room's name or an alias; the daemon cleans it with `units.safe_text` and refuses what is then empty."""
 
 
+Gain: TypeAlias = Annotated[float, Meta(ge=0.0, le=GAIN_MAX)]
+
+
 class _Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="command", tag=str.lower):
     id: int = 0
     """Chosen by the client; the reply carries it back."""
@@ -144,8 +147,10 @@ class _AboutMember(_Request, frozen=True):
 class Volume(_AboutMember, frozen=True):
     """Play one member louder or softer, here only."""
 
-    gain: Annotated[float, Meta(ge=0.0, le=GAIN_MAX)]
+    gain: Gain
     """A factor: 1 as it was sent, 0 silent."""
+    music: bool = False
+    """Whether only what the member plays is meant, which then gets this factor besides that of the member."""
 
 
 Spec: TypeAlias = Annotated[str, Meta(min_length=1, max_length=SPEC_CHARACTERS_MAX)]
@@ -265,6 +270,40 @@ class Screens(_Request, frozen=True):
     """Who shares a screen, and how does it arrive? Answer: `ScreenList`. Refused: `not in a room`."""
 
 
+class Play(_Request, frozen=True):
+    """Play a sound file into the room, as a second stream beside our voice; another one that is played ends.
+
+    Refused: `not in a room`, `you are muted`. Failed where the file cannot be read.
+    """
+
+    file: Annotated[str, Meta(min_length=1, max_length=SPEC_CHARACTERS_MAX)]
+    """The path of the file, as the daemon sees it."""
+    volume: Gain = 1.0
+    """How loud for everybody: 1 is as it is in the file."""
+
+
+class Pause(_Request, frozen=True):
+    """Pause what is played. Refused: `nothing is played`."""
+
+
+class Resume(_Request, frozen=True):
+    """Play on. Refused: `nothing is played`."""
+
+
+class PlayVolume(_Request, frozen=True, tag="play_volume"):
+    """Play it louder or softer for everybody. Refused: `nothing is played`."""
+
+    volume: Gain
+
+
+class PlayStop(_Request, frozen=True, tag="play_stop"):
+    """Play it no more. Refused: `nothing is played`."""
+
+
+class GetPlaying(_Request, frozen=True, tag="playing"):
+    """What is played? Answer: `Playing`."""
+
+
 class GetStatus(_Request, frozen=True, tag="status"):
     """How does everything stand? Answer: `Status`."""
 
@@ -280,6 +319,6 @@ class Stop(_Request, frozen=True):
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Peer | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
     | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
-    | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Transmit | Talk | Passphrase
-    | GetStatus | Subscribe | Stop
+    | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Transmit | Talk | Play | Pause
+    | Resume | PlayVolume | PlayStop | GetPlaying | Passphrase | GetStatus | Subscribe | Stop
 )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from meshchat.remote.state import ChatLine, MemberStatus, RoomStatus, RoomSummary, Status
+from meshchat.remote.state import ChatLine, MemberStatus, PlayStatus, RoomStatus, RoomSummary, Status
 from meshchat.units import THRESHOLD_DB, TransmitMode
 
 
@@ -122,6 +122,12 @@ class ChatAdded(_Event, frozen=True):
     line: ChatLine
 
 
+class PlayChanged(_Event, frozen=True):
+    """This peer plays something, or pauses, or changes how loud it is, or (null) plays nothing any more."""
+
+    playing: PlayStatus | None
+
+
 class WordsShown(_Event, frozen=True):
     """Words to compare with a member, whichever side asked for them."""
 
@@ -140,5 +146,5 @@ class Notice(_Event, frozen=True):
 Event: TypeAlias = (
     Snapshot | Missed | MemberJoined | MemberLeft | MemberChanged | SelfChanged | RoomEntered | RoomLeft
     | CoordinatorChanged | RoomsChanged | Speaking | Levels | ChatAdded | Notice
-    | WordsShown
+    | WordsShown | PlayChanged
 )  # fmt: skip

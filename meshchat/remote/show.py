@@ -21,6 +21,7 @@ from meshchat.remote.events import (
     MemberLeft,
     Missed,
     Notice,
+    PlayChanged,
     RoomEntered,
     RoomLeft,
     RoomsChanged,
@@ -39,6 +40,8 @@ from meshchat.remote.state import (
     Invited,
     MemberList,
     MemberStatus,
+    Playing,
+    PlayStatus,
     RoomList,
     RoomStatus,
     RoomSummary,
@@ -71,7 +74,7 @@ def answer_text(answer: Answer) -> str:
             return f"{_clean(words, TEXT_CHARACTERS_MAX)}\n{_AGREE.format(_who(member, alias), _clean(short(member)))}"
         case Invited(link) | Watching(page=link):
             return _clean(link, LINK_CHARACTERS_MAX)
-        case RoomList() | MemberList() | ScreenList() | DeviceList():
+        case RoomList() | MemberList() | ScreenList() | DeviceList() | Playing():
             return _listed(answer)
         case ChatHistory(lines):
             return "\n".join(map(line_text, lines))
@@ -79,7 +82,7 @@ def answer_text(answer: Answer) -> str:
             return _status(answer)
 
 
-def _listed(answer: RoomList | MemberList | ScreenList | DeviceList) -> str:
+def _listed(answer: RoomList | MemberList | ScreenList | DeviceList | Playing) -> str:
     match answer:
         case RoomList(rooms):
             return _rooms(rooms)
@@ -89,6 +92,8 @@ def _listed(answer: RoomList | MemberList | ScreenList | DeviceList) -> str:
             return _screens(answer)
         case DeviceList():
             return _devices(answer)
+        case Playing(playing):
+            return _play(playing)
 
 
 def event_text(event: Event) -> str:
@@ -146,8 +151,10 @@ def _of_room(event: RoomEntered | RoomLeft | RoomsChanged | CoordinatorChanged) 
             return f"coordinator  {_coordinator(coordinator)} in epoch {epoch}"
 
 
-def _of_self(event: SelfChanged | Levels | Notice | Missed | WordsShown) -> str:
+def _of_self(event: SelfChanged | Levels | Notice | Missed | WordsShown | PlayChanged) -> str:
     match event:
+        case PlayChanged(playing):
+            return f"playing      {_play(playing)}"
         case SelfChanged():
             return f"self         {_clean(event.alias)}: {_own_sound(event)}"
         case Levels(levels_db):
@@ -268,6 +275,7 @@ def _status(status: Status) -> str:
         ("sound", _own_sound(status)),
         ("microphone", _clean(status.microphone, TEXT_CHARACTERS_MAX)),
         ("speaker", _clean(status.speaker, TEXT_CHARACTERS_MAX)),
+        ("playing", _play(status.playing)),
         ("running for", f"{status.uptime_s:.0f} s, meshchat {_clean(status.version)}"),
         ("room", _room(room) if room else "none"),
     ]
@@ -283,21 +291,34 @@ def _own_sound(own: Status | SelfChanged) -> str:
     return ", ".join(filter(None, (flags, f"{when}: {now}" if when else "" if flags else now)))
 
 
+def _play(playing: PlayStatus | None) -> str:
+    if playing is None:
+        return "nothing"
+    where = f"{_clock(playing.position_s)} of {_clock(playing.length_s)}"
+    flags = _named_flags({"paused": playing.paused, f"volume {playing.volume:g}": playing.volume != 1.0})
+    return ", ".join(filter(None, (_clean(playing.file, TEXT_CHARACTERS_MAX), where, flags)))
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02}"
+
+
 def _room(room: RoomStatus) -> str:
     return f"{_who(room.id, room.name)}, epoch {room.epoch}, coordinator {_coordinator(room.coordinator)}"
 
 
 def _marks(member: MemberStatus) -> str:
     volume = "" if member.volume == 1.0 else f"volume {member.volume:g}"
+    music = "" if member.music_volume == 1.0 else f"its music {member.music_volume:g}"
     by = f"muted by {_clean(short(member.muted_by))}" if member.muted_by else ""
     known = _named_flags(
         {"verified": member.verified, "IMPOSTOR": member.impostor, "does not hear you": not member.hears_you}
     )
     said = _flags(
         you=member.you, coordinator=member.coordinator, moderator=member.moderator, speaking=member.speaking,
-        muted=member.muted, deafened=member.deafened, sharing=member.sharing,
+        muted=member.muted, deafened=member.deafened, sharing=member.sharing, playing=member.playing,
     )  # fmt: skip
-    return ", ".join(filter(None, (said, known, by, volume)))
+    return ", ".join(filter(None, (said, known, by, volume, music)))
 
 
 def _flags(**flags: bool) -> str:

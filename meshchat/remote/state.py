@@ -44,6 +44,8 @@ class MemberStatus(Struct, frozen=True):
     concealed_ms: float | None = None
     """How much sound had to be made up, in all."""
     volume: float = 1.0
+    music_volume: float = 1.0
+    """The further factor for what it plays."""
     addresses: tuple[str, ...] = ()
     reachable: bool = True
     """Whether this peer hears the member itself; if not, other members do."""
@@ -53,6 +55,8 @@ class MemberStatus(Struct, frozen=True):
     """The id of the moderator that muted it; null if none has."""
     sharing: bool = False
     """Whether it shares a screen."""
+    playing: bool = False
+    """Whether it plays a sound file."""
     verified: bool = False
     """Whether words were compared with it, at whatever time."""
     impostor: bool = False
@@ -109,6 +113,25 @@ class MemberList(Struct, frozen=True, tag_field="answer", tag="members"):
     members: tuple[MemberStatus, ...]
 
 
+class PlayStatus(Struct, frozen=True):
+    """The sound file that this peer plays into the room."""
+
+    file: str
+    """Its path."""
+    position_s: float
+    length_s: float
+    paused: bool
+    volume: float
+    """A factor: 1 as it is in the file."""
+
+
+class Playing(Struct, frozen=True, tag_field="answer", tag="playing"):
+    """What this peer plays."""
+
+    playing: PlayStatus | None
+    """Null for nothing."""
+
+
 class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     """This peer: who it is, where it is, what it does."""
 
@@ -125,6 +148,8 @@ class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     speaker: str
     uptime_s: float
     version: str
+    playing: PlayStatus | None = None
+    """The sound file that is played; null for none."""
     counters: dict[str, int] = {}
     """What the daemon counts, by name, since it started; the set of names may grow."""
     unanswered: int = 0
@@ -289,5 +314,16 @@ class DeviceList(Struct, frozen=True, tag_field="answer", tag="devices"):
 
 
 Answer: TypeAlias = (
-    Done | Words | Invited | RoomList | MemberList | Said | ChatHistory | Watching | ScreenList | DeviceList | Status
+    Done
+    | Words
+    | Invited
+    | RoomList
+    | MemberList
+    | Said
+    | ChatHistory
+    | Watching
+    | ScreenList
+    | DeviceList
+    | Playing
+    | Status
 )

@@ -1,4 +1,4 @@
-"""A sound file as a microphone: decoded, mixed to one channel and resampled, one frame at a time.
+"""A sound file as a source: decoded, mixed to as many channels as are wanted and resampled, one frame at a time.
 
 Frame n is where the file is after n frames of real time. As long as frames are asked for in order the file is read
 straight on; after a gap (see `pace`) it is sought, so that a stalled peer goes on where a listener expects it to be.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ import soxr
 
 from meshchat.errors import AudioError
 from meshchat.sound.guard import Notify, guarded_notify, silence
-from meshchat.units import SAMPLE_RATE, Samples
+from meshchat.units import SAMPLE_RATE, Samples, Seconds
 
 READ_FRAMES = 2048
 """How much is decoded at a time: about 40 ms of sound, which is well under a millisecond of work."""
@@ -51,7 +51,8 @@ class SoundFile(Protocol):
 class FileSource:
     """The frames of one file; AudioError from the constructor says why it cannot be one."""
 
-    def __init__(self, path: Path, loop: bool, frame_samples: int, notify: Notify) -> None:
+    def __init__(self, path: Path, loop: bool, frame_samples: int, notify: Notify, channels: Literal[1, 2] = 1) -> None:
+        """Gives at most so many `channels`: of a file with more the first two, of one with less what it has."""
         self._path = path
         self._loop = loop
         self._samples = frame_samples
@@ -60,24 +61,39 @@ class FileSource:
         self._can_seek = self._file.seekable()
         self._file.seekable = _never
         self._rate = self._file.samplerate
-        self._resampler = soxr.ResampleStream(self._rate, SAMPLE_RATE, 1) if self._rate != SAMPLE_RATE else None
-        self._ready = silence(0)
+        self.channels: Literal[1, 2] = 2 if channels == 2 and self._file.channels > 1 else 1
+        """How many its frames have."""
+        resampled = self._rate != SAMPLE_RATE
+        self._resampler = soxr.ResampleStream(self._rate, SAMPLE_RATE, self.channels) if resampled else None
+        self._ready = silence(0, self.channels)
         self._expected = 0
         self._ended = False
+        self.fault = ""
+        """Why it ended too soon, if it did."""
+
+    @property
+    def length(self) -> Seconds:
+        """How long it lasts."""
+        return self._file.frames / self._rate
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every further frame is silence."""
+        return self._ended and len(self._ready) == 0
 
     def frame(self, index: int) -> Samples:
         """Frame `index` (48 kHz, exactly `frame_samples`); silence once the file has ended."""
         if index != self._expected:
             self._seek(index)
         self._expected = index + 1
-        while self._ready.size < self._samples and not self._ended:
+        while len(self._ready) < self._samples and not self._ended:
             self._read_on()
         frame, self._ready = self._ready[: self._samples], self._ready[self._samples :]
-        return np.concatenate([frame, silence(self._samples - frame.size)])
+        return np.concatenate([frame, silence(self._samples - len(frame), self.channels)])
 
     def describe(self) -> str:
         """`file speech.wav (44100 Hz, 2 channels, 12.3 s, in a loop)`"""
-        length = f"{self._file.frames / self._rate:.1f} s"
+        length = f"{self.length:.1f} s"
         channels = f"{self._file.channels} channel{'s' if self._file.channels > 1 else ''}"
         return f"file {self._path} ({self._rate} Hz, {channels}, {length}{', in a loop' if self._loop else ''})"
 
@@ -89,10 +105,11 @@ class FileSource:
         try:
             read = self._read_frames()
         except (RuntimeError, OSError) as fault:
-            self._end(f"{self._path} cannot be read any further ({fault}); the microphone is silent now")
+            self.fault = f"{self._path} cannot be read any further ({fault})"
+            self._end(f"{self.fault}; from here on it is silent")
             return
         if read.size == 0:
-            self._end(f"{self._path} has been played to its end; the microphone is silent now")
+            self._end(f"{self._path} has been played to its end; from here on it is silent")
         self._keep(read, last=self._ended)
 
     def _read_frames(self) -> Samples:
@@ -100,8 +117,9 @@ class FileSource:
         if read.shape[0] == 0 and self._loop:
             self._file.seek(0)
             read = self._file.read(READ_FRAMES, dtype="float32", always_2d=True)
-        mono: Samples = np.nan_to_num(read.mean(axis=1, dtype=np.float32))
-        return mono
+        mixed = read[:, :2] if self.channels == 2 else read.mean(axis=1, dtype=np.float32)
+        sound: Samples = np.nan_to_num(mixed)
+        return sound
 
     def _keep(self, read: Samples, last: bool) -> None:
         made = read if self._resampler is None else self._resampler.resample_chunk(read, last=last)
@@ -115,7 +133,7 @@ class FileSource:
         if self._ended or not self._can_seek:
             return
         position = index * self._samples * self._rate // SAMPLE_RATE
-        self._ready = silence(0)
+        self._ready = silence(0, self.channels)
         if self._resampler is not None:
             self._resampler.clear()
         self._file.seek(position % self._file.frames if self._loop else min(position, self._file.frames))

@@ -25,9 +25,9 @@ Notify = Callable[[str], None]
 """Takes one sentence for a person; called on any of the sound threads."""
 
 
-def silence(samples: int) -> Samples:
-    """That many zeros."""
-    return np.zeros(samples, dtype=np.float32)
+def silence(samples: int, channels: int = 1) -> Samples:
+    """That many zeros, for each of so many channels."""
+    return np.zeros(samples if channels == 1 else (samples, channels), dtype=np.float32)
 
 
 class GuardedFrames:

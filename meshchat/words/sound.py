@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from meshchat import control
-from meshchat.errors import NoDaemon
+from meshchat.errors import NoDaemon, UsageError
 from meshchat.sound.specs import parse_microphone, parse_speaker, seen_from_anywhere
 from meshchat.units import THRESHOLD_DB_MAX, THRESHOLD_DB_MIN, TransmitMode
 from meshchat.words.word import Word, add_member, asks, plainly
@@ -73,6 +73,33 @@ def _threshold(text: str) -> float:
 def _add_volume(parser: argparse.ArgumentParser) -> None:
     add_member(parser)
     parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
+    parser.add_argument("--music", action="store_true", help="only of what the member plays")
+
+
+def _play(words: argparse.Namespace) -> control.Command:
+    """Raises `UsageError` for words that contradict each other."""
+    given = [words.file is not None, words.pause, words.resume, words.stop]
+    if sum(given) > 1 or (words.volume is not None and any(given[1:])):
+        raise UsageError("play takes a file, or one of --pause, --resume and --stop, or --volume alone")
+    if words.file is not None:
+        return control.Play(str(Path(words.file).expanduser().absolute()), words.volume or 1.0)
+    if words.volume is not None:
+        return control.PlayVolume(words.volume)
+    if words.pause:
+        return control.Pause()
+    if words.resume:
+        return control.Resume()
+    return control.PlayStop() if words.stop else control.GetPlaying()
+
+
+def _add_play(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", nargs="?", help="a sound file (WAV, FLAC, Ogg, Opus, MP3, AIFF)")
+    parser.add_argument(
+        "--volume", metavar="X", type=_gain, help=f"for everybody: a factor from 0 to {control.GAIN_MAX:g}"
+    )
+    parser.add_argument("--pause", action="store_true", help="pause what is played")
+    parser.add_argument("--resume", action="store_true", help="play on")
+    parser.add_argument("--stop", action="store_true", help="play it no more")
 
 
 def _gain(text: str) -> float:
@@ -88,9 +115,10 @@ WORDS = (
     Word(
         "volume",
         "play one member louder or softer (1 is as sent)",
-        asks(lambda words: control.Volume(words.member, words.gain)),
+        asks(lambda words: control.Volume(words.member, words.gain, music=words.music)),
         _add_volume,
     ),
+    Word("play", "play a sound file into the room, or tell what is played", asks(_play), _add_play),
     Word("devices", "list the microphones and speakers of this machine, and which are in use", _devices),
     Word(
         "transmit",
