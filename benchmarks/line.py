@@ -65,8 +65,9 @@ class Line:
         flow = self.incoming.inflow(SPEAKER)
         assert flow is not None
         self.voice = flow.voice
-        self.speaker = Reports(_everybody(), self.outgoing, frame_ms)
-        self.listener = Reports(self.incoming, Outgoing(encoder, lambda _: None), frame_ms)
+        silent = Outgoing(encoder, lambda _: None)  # what the listener says, and what both play
+        self.speaker = Reports(_everybody(), self.outgoing, silent, frame_ms)
+        self.listener = Reports(self.incoming, silent, silent, frame_ms)
         self.bytes_sent = 0
         self.sending = self.receiving = 0.0
         self.blocks: list[Samples] = []
