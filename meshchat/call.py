@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from meshchat.audio import open_microphone, open_speaker
+from meshchat.calling.breath import Breath
 from meshchat.calling.exchange import Exchange
 from meshchat.calling.incoming import Incoming
 from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
@@ -80,6 +81,7 @@ class Call:
         self.outgoing = Outgoing(encoder, send_media)
         self.front = VoiceFront(self.outgoing, Rule(config.transmit, config.threshold_db))
         self.player = Player(config.music_bitrate, config.complexity, send_media, self._mixer)
+        self.breath = Breath()
         self._frame_samples = encoder.frame_samples
         self._block_samples = int(min(config.frame_ms, BLOCK_MS_MAX) * SAMPLE_RATE / 1000)
         self.microphone: Exchange[Samples, None] = Exchange(
@@ -154,12 +156,14 @@ class Call:
         """Nobody is to hear us."""
         self.outgoing.stop_stream()
         self.player.outgoing.stop_stream()
+        self.breath.stop()
 
     def send_key(self, ssrc: int, key_id: int, base_key: bytes) -> None:
         """What we seal with from now on."""
         self._ssrc = ssrc
         self.outgoing.use_key(ssrc, key_id, base_key)
         self.player.use_key(ssrc, key_id, base_key)
+        self.breath.use_key(ssrc, key_id, base_key)
 
     def volume(self, peer: PeerId) -> float:
         """The gain for that member, 1 unless set."""

@@ -47,10 +47,10 @@ from meshchat.wire import is_screen
 log = logging.getLogger(__name__)
 
 METER_S: Seconds = 0.1
-"""Between two looks at who speaks: quick enough for an eye, cheap enough for thirty members."""
+"""Between two looks at who speaks while somebody watches: quick enough for an eye, cheap enough for thirty members."""
 
 LIFE_S: Seconds = 0.25
-"""Between two looks at whose sound came: as often as beats come."""
+"""The same while nobody watches: whose sound came is a sign of life, and beats come no more often."""
 
 PARTING_S: Seconds = 0.1
 """From being told to stop until it does: time for an answer to get out."""
@@ -68,7 +68,7 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._control = control.ControlServer(config.profile, self._handle, self._snapshot)
-        self.parts = self._made(config, Herald(self._control.publish))
+        self.parts = self._made(config, Herald(self._control.publish, lambda: self._control.is_watched))
         self._news = News(self.parts, self._announce)
         self._service = Service(self.parts, self.stop)
         self._discovery: Discovery | None = None
@@ -81,6 +81,7 @@ class Daemon:
             self._identity, config.alias, on_event=self._on_event, on_media=self._on_media, on_report=self._on_report
         )
         call = Call(config, mesh.send_media, self._notify_from_thread)
+        mesh.breath = call.breath.datagram
         trust = Trust(KnownPeers(config.profile), mesh, notice)
         answers = Answers(config, mesh, call, trust, started_at)
         return Parts(
@@ -105,9 +106,8 @@ class Daemon:
             self._tell_ready()
             async with asyncio.TaskGroup() as tasks:
                 periodic = [
-                    tasks.create_task(_every(METER_S, self._meter)),
                     tasks.create_task(_every(REPORT_S, self._report)),
-                    tasks.create_task(_every(LIFE_S, self._tell_life)),
+                    tasks.create_task(self._look()),
                     tasks.create_task(_every(WATCH_S, self._watch_interfaces)),
                 ]
                 await self._stopping.wait()
@@ -197,7 +197,7 @@ class Daemon:
                 self.parts.mesh.found(notice.peer_id, notice.addresses, rooms)
             case PeerForgotten(peer):
                 self.parts.mesh.forgotten(peer)
-        self.parts.herald.rooms(self.parts.answers.rooms())
+        self.parts.herald.rooms(self.parts.answers)
 
     def _notify_from_thread(self, part: str, text: str) -> None:
         """A sound thread has something to say."""
@@ -211,15 +211,15 @@ class Daemon:
 
     # What time brings
 
-    async def _meter(self) -> None:
-        self.parts.herald.levels(self.parts.answers.speaking())
-        self.parts.talking.look()
-        self.parts.playing.look()
-
-    async def _tell_life(self) -> None:
-        """Sound is a sign of life as good as any."""
-        for peer, at in self.parts.call.signs_of_life():
-            self.parts.mesh.heard(peer, at)
+    async def _look(self) -> None:
+        """Looks at who spoke and who breathed, for an eye or for the control plane alone."""
+        while True:
+            await asyncio.sleep(METER_S if self._control.is_watched else LIFE_S)
+            for peer, at in self.parts.call.signs_of_life():
+                self.parts.mesh.heard(peer, at)
+            self.parts.herald.levels(self.parts.answers.speaking())
+            self.parts.talking.look()
+            self.parts.playing.look()
 
     async def _report(self) -> None:
         for peer, data in self.parts.call.reports():

@@ -13,10 +13,15 @@ log = logging.getLogger(__name__)
 
 
 class Herald:
-    """Says to every client, through `publish`, what changed."""
+    """Says to every client, through `publish`, what changed.
 
-    def __init__(self, publish: Callable[[control.Event], None]) -> None:
+    What has to be put together first, from everybody in the room, is left alone while nobody looks: in a room of fifty
+    that was a good part of what a daemon did when somebody came. Whoever begins to look is shown the whole.
+    """
+
+    def __init__(self, publish: Callable[[control.Event], None], is_watched: Callable[[], bool]) -> None:
         self.publish = publish
+        self._is_watched = is_watched
         self._speaking: set[PeerId] = set()
         self._rooms: tuple[control.RoomSummary, ...] = ()
 
@@ -29,14 +34,24 @@ class Herald:
         """How it stands with our own name and sound."""
         self.publish(answers.oneself())
 
-    def rooms(self, rooms: tuple[control.RoomSummary, ...]) -> None:
+    def rooms(self, answers: Answers) -> None:
         """Which rooms are around, if that changed."""
-        if rooms != self._rooms:
+        if self._is_watched() and (rooms := answers.rooms()) != self._rooms:
             self._rooms = rooms
             self.publish(control.RoomsChanged(rooms))
 
+    def member(
+        self, answers: Answers, peer: PeerId, event: type[control.MemberJoined] | type[control.MemberChanged]
+    ) -> None:
+        """How that member is now."""
+        member = answers.member(peer) if self._is_watched() else None
+        if member:
+            self.publish(event(member))
+
     def levels(self, heard: Iterable[tuple[PeerId, bool, float]]) -> None:
         """How loud everybody is, in dB of full scale, and who began or ceased to speak."""
+        if not self._is_watched():
+            return
         levels: dict[str, float | None] = {}
         for peer, speaking, level_db in heard:
             levels[peer] = round(level_db, 1)

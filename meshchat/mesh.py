@@ -7,12 +7,9 @@ in is handed to the node, the node is ticked, its effects are done in order, and
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
 import logging
 import os
 import random
-import socket
 import time
 from collections.abc import Callable, Sequence
 
@@ -24,12 +21,13 @@ from meshchat.locks.statements import Kind, Statement
 from meshchat.peers import effects as out
 from meshchat.peers.directory import RoomHint
 from meshchat.peers.lines import LineId
-from meshchat.peers.messages import ADDRESSES_MAX, Message, describe
+from meshchat.peers.messages import ADDRESSES_MAX, Beat, Message, describe
 from meshchat.peers.node import Node
 from meshchat.transport.asleep import SleepClock
 from meshchat.transport.connection import Connection
 from meshchat.transport.doubles import KEY_IN_USE, Doubles
 from meshchat.transport.endpoint import Endpoint
+from meshchat.transport.lookup import resolved
 from meshchat.transport.notary import DeviceNotary
 from meshchat.transport.port import MediaHandler, Port, Route
 from meshchat.units import Address, PeerId, RoomId, Seconds, short
@@ -73,10 +71,12 @@ class Mesh:
     ) -> None:
         """`on_event` and `on_report` are called on the event loop, `on_media` on the port's own thread."""
         self.node = Node(identity.peer_id, alias, random.Random(), os.urandom, DeviceNotary(identity))
-        self.port = Port(on_media, self._datagram)
+        self.port = Port(on_media, self._datagram, self._read)
         self.endpoint = Endpoint(identity, self.port, self)
         self.media_routes: dict[PeerId, Route] = {}
         """The ways to every member; replaced as a whole, so that any thread may read it."""
+        self.breath: Callable[[], bytes | None] = lambda: None
+        """Gives a sealed sign of life for every member, once there is somebody who seals."""
         self._private_key = identity.private_key
         self._links: dict[PeerId, list[Connection]] = {}
         self._doubles = Doubles(self._replace)
@@ -266,7 +266,8 @@ class Mesh:
             self._log_message("in", connection, message)
         if not self._doubles.keep(connection, message):
             self.node.received(connection.peer, message, now)
-        self._pump_soon()
+        if not isinstance(message, Beat) or self.node.has_effects:  # a beat that moves nothing moves no timer
+            self._pump_soon()
 
     def datagram_came(self, connection: Connection, data: bytes, now: Seconds) -> None:
         """A report from a peer."""
@@ -282,6 +283,11 @@ class Mesh:
     def _datagram(self, data: bytes, route: Route, now: Seconds) -> None:
         if not self._closed:
             self.endpoint.receive(data, route, now)
+
+    def _read(self) -> None:
+        """What came together is answered together: by the next pump, if there is one to come."""
+        if not self._pump_due and not self._closed:
+            self.endpoint.flush(self._now())
 
     def _pump_soon(self) -> None:
         if not self._pump_due and not self._closed:
@@ -307,6 +313,8 @@ class Mesh:
                     route = self.port.route_to(address)
                     if route:
                         self.port.send(binding_indication(os.urandom(TRANSACTION_BYTES)), route)
+            case out.Breathe(peers):
+                self._breathe(peers)
             case out.Drop(peer, reason):
                 self._end_link(peer, reason, now)
             case _:
@@ -318,6 +326,12 @@ class Mesh:
             connections[0].send(message)
             if traffic.isEnabledFor(logging.INFO):
                 self._log_message("out", connections[0], message)
+
+    def _breathe(self, peers: Sequence[PeerId]) -> None:
+        datagram, routes = self.breath(), self.media_routes
+        for peer in peers if datagram else ():
+            if datagram and peer in routes:
+                self.port.send(datagram, routes[peer])
 
     def _link(self, connection: Connection, now: Seconds) -> None:
         peer, route = connection.peer, connection.route
@@ -357,8 +371,8 @@ class Mesh:
             pending = [each for each in self.endpoint.connections if each.outgoing and each.peer is None]
             if (peer is not None and peer in self._links) or len(pending) >= CALLS_MAX:
                 return
-            for resolved in await _resolved(address):
-                route = self.port.route_to(resolved)
+            for found in await resolved(address):
+                route = self.port.route_to(found)
                 if route and not any(each.route == route for each in pending):
                     seed = address if peer is None else None
                     connection = self.endpoint.call(route, peer, seed, self._now())
@@ -384,16 +398,3 @@ class Mesh:
         peer = short(connection.peer) if connection.peer else "?"
         where = connection.route.address if connection.route else "?"
         traffic.info("%s %s %s %s", way, peer, where, describe(message))
-
-
-async def _resolved(address: Address) -> list[Address]:
-    """The literals that a host name stands for; a name that cannot be looked up is logged, and tried again later."""
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(address.host)
-        return [address]
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-    except OSError as error:
-        log.warning("cannot look up %s: %s", address.host, error.strerror)
-        return []
-    return list(dict.fromkeys(Address(str(sockaddr[0]), address.port) for *_, sockaddr in found))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from meshchat import control
 from meshchat.parts import Parts
 from meshchat.peers import effects
-from meshchat.units import PeerId, short
+from meshchat.units import short
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class News:
                 self._parts.moderation.hush(peer)
                 self._parts.trust.met(peer, alias)
                 log.info("%s (%s) joined", alias, short(peer))
-                self._publish_member(peer, control.MemberJoined)
+                self._herald.member(self._parts.answers, peer, control.MemberJoined)
             case effects.MemberLeft(peer, alias, reason):
                 self._call.member_left(peer)
                 self._parts.moderation.left(peer, alias)
@@ -54,7 +54,7 @@ class News:
                 self._herald.left(peer, alias, reason)
             case effects.MemberChanged(peer):
                 self._parts.moderation.hush(peer)
-                self._publish_member(peer, control.MemberChanged)
+                self._herald.member(self._parts.answers, peer, control.MemberChanged)
             case effects.KeyInUse(peer):
                 self._herald.notice(
                     "error",
@@ -65,7 +65,7 @@ class News:
                 self._on_room_event(event)
         if isinstance(event, _SEEN_FROM_OUTSIDE):
             self._announce()
-            self._herald.rooms(self._parts.answers.rooms())
+            self._herald.rooms(self._parts.answers)
 
     def _on_room_event(self, event: effects.Event) -> None:
         match event:
@@ -101,8 +101,3 @@ class News:
             case effects.WordsShown(peer, words):
                 self._parts.trust.words_shown(event)
                 self._herald.publish(control.WordsShown(*self._parts.answers.named(peer), words))
-
-    def _publish_member(self, peer: PeerId, event: type[control.MemberJoined] | type[control.MemberChanged]) -> None:
-        member = self._parts.answers.member(peer)
-        if member:
-            self._herald.publish(event(member))

@@ -109,6 +109,11 @@ def music_key(base_key: bytes) -> bytes:
     return HKDF(SHA256(), BASE_KEY_BYTES, None, b"meshchat music").derive(base_key)
 
 
+def breath_key(base_key: bytes) -> bytes:
+    """The base key of a member's signs of life, likewise: the event loop seals them, and counts by itself."""
+    return HKDF(SHA256(), BASE_KEY_BYTES, None, b"meshchat breath").derive(base_key)
+
+
 def encode_header(key_id: int, counter: int) -> bytes:
     """The SFrame header, 1..17 bytes; both numbers are 0..2^64-1 (RFC 9605 section 4.3)."""
     key_part = b"" if key_id <= _SHORT_MAX else _minimal(key_id)

@@ -68,6 +68,9 @@ PAYLOAD_TYPE_SCREEN = 112
 PAYLOAD_TYPE_COPIES = 113
 """RTP payload type of sound with earlier frames before it (`media.copies`), in the same stream and sequence."""
 
+PAYLOAD_TYPE_BREATH = 114
+"""RTP payload type of a sign of life without sound (`calling.breath`), sealed with a key of its own."""
+
 LEVEL_EXTENSION_ID = 1
 """Local identifier of the audio level; there is no SDP to negotiate another (RFC 8285 section 4.2 allows 1..14)."""
 

@@ -24,6 +24,7 @@ from meshchat.peers.messages import LENGTH_BYTES, Beat, Message, decode, encode
 from meshchat.peers.node import Node
 from meshchat.peers.room import open_room
 from meshchat.units import Address, PeerId, RoomId, Seconds
+from tests.breaths import breathe
 from tests.villager import SealingWax, Villager
 
 HANDSHAKE_S = 0.03
@@ -37,9 +38,6 @@ REPEAT_S = 0.2
 
 RENEW_S = 2.0
 """A second link from one that is linked since longer takes the place of the first (as in `mesh.py`)."""
-
-PROBE_S = 1.0
-"""How long an old link is given to answer when somebody with the same key calls anew (as in `mesh.py`)."""
 
 
 class Village:
@@ -284,6 +282,8 @@ class Village:
         match effect:
             case out.Send(to, message):
                 self._send(peer, to, message)
+            case out.Breathe(members):
+                breathe(self, peer, [self._by_id[member] for member in members])
             case out.Dial(_, addresses):
                 self._dial(peer, addresses)
             case out.Punch():

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
+from aioquic.quic.packet import pull_quic_header
 
 from meshchat.config import DEFAULT_PORT
 from meshchat.errors import NetworkError
@@ -20,7 +22,7 @@ from meshchat.mesh import Mesh
 from meshchat.peers import effects as out
 from meshchat.peers.room import open_room
 from meshchat.transport.connection import ONE_STREAM
-from meshchat.transport.mutual import ALPN
+from meshchat.transport.mutual import ALPN, MutualConnection, configuration
 from meshchat.transport.port import Port
 from meshchat.units import Address, PeerId, Seconds
 
@@ -249,14 +251,14 @@ async def test_the_next_free_port_is_taken_and_a_chosen_one_that_is_taken_is_an_
     ann, bob = born("ann"), born("bob")
     assert ann.address.port >= DEFAULT_PORT
     assert bob.address.port != ann.address.port
-    port = Port(lambda *_: None, lambda *_: None)
+    port = Port(lambda *_: None, lambda *_: None, lambda: None)
     with pytest.raises(NetworkError, match="taken by other programs"):
         port.open(LOOPBACK, ann.address.port)
     port.close()
 
 
 async def test_a_port_without_any_address_says_what_to_do() -> None:
-    port = Port(lambda *_: None, lambda *_: None)
+    port = Port(lambda *_: None, lambda *_: None, lambda: None)
     with pytest.raises(NetworkError, match="--interface"):
         port.open((), None)
     port.close()
@@ -272,3 +274,31 @@ async def test_interfaces_that_come_and_go_are_followed(born: Born) -> None:
         await until(lambda: ann.media)
     ann.mesh.set_addresses((second,))
     assert ann.mesh.port.hosts == ("127.0.0.2",)
+
+
+def test_what_came_is_acknowledged_with_what_is_sent_next_and_not_by_a_timer_of_its_own(tmp_path: Path) -> None:
+    ann, bob = (load_identity(tmp_path / name) for name in ("ann", "bob"))
+    client = MutualConnection(configuration=configuration(ann, is_client=True))
+    client.connect(("bob", 1), now=0.0)
+    first = client.datagrams_to_send(now=0.0)
+    called = pull_quic_header(Buffer(data=first[0][0]), host_cid_length=8).destination_cid
+    server = MutualConnection(
+        configuration=configuration(bob, is_client=False), original_destination_connection_id=called
+    )
+    for data, _ in first:
+        server.receive_datagram(data, ("ann", 2), now=0.0)
+    for step in range(1, 20):
+        pass_on(server, client, ("bob", 1), 0.01 * step)
+        pass_on(client, server, ("ann", 2), 0.01 * step)
+    assert server.peer_certificate
+    assert not server.datagrams_to_send(now=1.0)
+    client.send_stream_data(client.get_next_available_stream_id(is_unidirectional=True), b"a word")
+    assert pass_on(client, server, ("ann", 2), 1.0) == 1
+    assert pass_on(server, client, ("bob", 1), 1.0) == 1
+
+
+def pass_on(sender: MutualConnection, receiver: MutualConnection, sender_address: tuple[str, int], now: Seconds) -> int:
+    sent = sender.datagrams_to_send(now=now)
+    for data, _ in sent:
+        receiver.receive_datagram(data, sender_address, now=now)
+    return len(sent)

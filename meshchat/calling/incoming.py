@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from meshchat.calling.breath import Breathing
 from meshchat.errors import WireError
 from meshchat.media.arrivals import Arrival
 from meshchat.media.copies import Copy, split_copies
@@ -19,9 +20,16 @@ from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice
 from meshchat.sframe import STEP_BITS, ReceiveKey, music_key, peek, ratchet
 from meshchat.units import PeerId, Seconds
-from meshchat.wire import PAYLOAD_TYPE_COPIES, PAYLOAD_TYPE_OPUS, MediaPacket, music_ssrc, parse_media
+from meshchat.wire import (
+    PAYLOAD_TYPE_BREATH,
+    PAYLOAD_TYPE_COPIES,
+    PAYLOAD_TYPE_OPUS,
+    MediaPacket,
+    music_ssrc,
+    parse_media,
+)
 
-_SOUND = (PAYLOAD_TYPE_OPUS, PAYLOAD_TYPE_COPIES)
+_TAKEN = (PAYLOAD_TYPE_OPUS, PAYLOAD_TYPE_COPIES, PAYLOAD_TYPE_BREATH)
 
 KEYS_MAX = 4
 """Keys kept for one stream: the one in use, one told ahead, and those whose packets may still be under way."""
@@ -41,6 +49,7 @@ class Inflow:
     """Those that we were told, by key id, oldest first; replaced as a whole."""
     ahead: dict[int, ReceiveKey] = field(default_factory=dict)
     """Those that come of them by the ratchet; only the port's thread adds to it."""
+    breathing: Breathing = field(default_factory=Breathing)
     heard_at: Seconds | None = None
     """When a packet last opened."""
     bytes_received: int = 0
@@ -134,7 +143,7 @@ class Incoming:
             self.drops.malformed += 1
             return
         known = False
-        for flow in self._by_ssrc.get(packet.ssrc, ()) if packet.payload_type in _SOUND else ():
+        for flow in self._by_ssrc.get(packet.ssrc, ()) if packet.payload_type in _TAKEN else ():
             key = flow.keys.get(key_id) or _stepped(flow, key_id)
             known = known or key is not None
             if key is not None and self._open(flow, packet, key, now):
@@ -143,6 +152,10 @@ class Incoming:
         self.drops.no_key += not known
 
     def _open(self, flow: Inflow, packet: MediaPacket, key: ReceiveKey, now: Seconds) -> bool:
+        if packet.payload_type == PAYLOAD_TYPE_BREATH:
+            opened = flow.breathing.opens(packet, key, (*flow.keys.values(), *flow.ahead.values()))
+            flow.heard_at = now if opened else flow.heard_at
+            return opened
         is_music = packet.ssrc != flow.ssrc
         try:
             payload = (_for_music(flow, key) if is_music else key).open(packet.header, packet.payload)

@@ -16,7 +16,7 @@ from meshchat.peers.election import Election
 from meshchat.peers.lines import Tally
 from meshchat.peers.links import Link
 from meshchat.peers.liveness import State
-from meshchat.peers.messages import MEMBERS_MAX, Claim, Entry, Handover, Mark, Roster, Want, epoch_after
+from meshchat.peers.messages import MEMBERS_MAX, Beat, Claim, Entry, Handover, Mark, Roster, Want, epoch_after
 from meshchat.peers.roster import RosterBook, is_ahead, signed_part
 from meshchat.peers.watch import Watch
 from meshchat.units import PeerId, RoomId, Seconds, safe_text, short
@@ -208,14 +208,24 @@ class Chair:
             self._publish_at = max(self._circle.now, self._published_at + pause)
 
     def beat(self, link: Link) -> None:
-        """A sign of life to that peer."""
+        """A sign of life to that peer, with all there is to tell."""
+        self._circle.beat(link, self._beat_for(link))
+
+    def pulse(self, link: Link) -> bool:
+        """It is time for a sign of life to that peer; False where there is nothing to tell: a breath will do."""
+        beat, circle = self._beat_for(link), self._circle
+        if link.admitted and link.will_do_with_a_breath(beat, circle.every, circle.now):
+            return False
+        circle.beat(link, beat)
+        return True
+
+    # Inside
+
+    def _beat_for(self, link: Link) -> Beat:
         claim = self.election.followed
         mark = self._own_mark(claim) if claim else None
         circle, tally = self._circle, self._tally(link) if link.admitted else None
-        every, now = circle.every, circle.now
-        circle.send(link.peer, link.beat(claim, self.hears_leader(), mark, every, now, circle.book, tally))
-
-    # Inside
+        return link.beat(claim, self.hears_leader(), mark, circle.every, circle.now, circle.book, tally)
 
     def _somebody_lags(self) -> bool:
         """Whether a member that comes before us may not have noticed yet: it still follows the leader whom we lost,

@@ -85,11 +85,16 @@ class Circle:
         """Our beat interval on every link: it grows with their number."""
         return beat_interval(len(self.links))
 
+    def beat(self, link: Link, beat: Beat) -> None:
+        """Wishes that a beat be sent."""
+        link.beaten(beat, self.every, self.now)
+        self.wishes.append(out.Send(link.peer, beat))
+
     def send(self, peer: PeerId, message: Message) -> None:
-        """Wishes that a message be sent. It is a sign of life too, so that a beat can wait for once."""
+        """Wishes that a message be sent, other than a beat. It is a sign of life too: a beat can wait for once."""
         self.wishes.append(out.Send(peer, message))
         link = self.links.get(peer)
-        if link and not isinstance(message, Beat):
+        if link:
             link.postpone_beat(self.now, self.every)
 
 

@@ -25,6 +25,13 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Breathe:
+    """Tell these members that we live and nothing more, all with the same few sealed bytes, which may get lost."""
+
+    peers: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
     """Open a link; `peer` is None where only the address is known (`--peer`)."""
 
@@ -233,4 +240,4 @@ Event: TypeAlias = (
     | Flooded
     | WatchAsked
 )
-Effect: TypeAlias = Send | Dial | Punch | Drop | Event
+Effect: TypeAlias = Send | Breathe | Dial | Punch | Drop | Event

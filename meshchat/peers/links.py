@@ -29,6 +29,10 @@ def beat_interval(links: int) -> Seconds:
 MISSES = 4
 """A member is suspected after so many missed beats."""
 
+BREATHS = 2.5
+"""For so many intervals after a beat that told nothing new, a breath will do: two of them, then a beat again. That is
+less than `MISSES`, so a member is not suspected where QUIC passes and breaths do not."""
+
 LINK_LOST_S: Seconds = 4.0
 """Silence after which a link is closed, though its peer may still be heard by others, and called anew."""
 
@@ -63,6 +67,8 @@ class Link:
     """When the next beat to it is due."""
     beaten_at: Seconds = 0.0
     """When the last one went out."""
+    said: Beat | None = None
+    """That one, if nothing else was said since."""
     planned_at: Seconds = 0.0
     """When we shall look whether one is due."""
     greeted: bool = False
@@ -78,6 +84,7 @@ class Link:
     claim: Claim | None = None
     hears_leader: bool = False
     roster: Mark | None = None
+    tally: Tally | None = None
     every: Seconds = 0.0
     """The interval that it promised between its beats."""
     roster_sent_at: Seconds = 0.0
@@ -123,8 +130,7 @@ class Link:
         book: str = "",
         tally: Tally | None = None,
     ) -> Beat:
-        """The next sign of life to send, and when the one after it is due."""
-        self.beaten_at, self.beat_at = now, max(self.beat_at, now + every)
+        """The next sign of life to send."""
         return Beat(
             stamp_ms=int(now * 1000),
             echo_ms=self._their_stamp_ms,
@@ -137,16 +143,39 @@ class Link:
             tally=tally,
         )
 
+    def beaten(self, beat: Beat, every: Seconds, now: Seconds) -> None:
+        """That beat goes out: when the one after it is due."""
+        self.said = beat
+        self.beaten_at, self.beat_at = now, max(self.beat_at, now + every)
+
+    def will_do_with_a_breath(self, beat: Beat, every: Seconds, now: Seconds) -> bool:
+        """Whether `beat` would tell nothing: the last one told the same, and so did theirs, not too long ago."""
+        said = self.said
+        if said is None or now - self.beaten_at >= BREATHS * every or not (said.hears_leader and self.hears_leader):
+            return False
+        ours = (beat.hears_leader, beat.claim, beat.roster, beat.book, _lines(beat.tally))
+        return (
+            ours == (True, said.claim, said.roster, said.book, _lines(said.tally))
+            and ours == (True, self.claim, self.roster, self.book, _lines(self.tally))
+            and beat.every_ms == said.every_ms
+        )
+
     def postpone_beat(self, now: Seconds, every: Seconds) -> None:
         """Something else went out, which is a sign of life; but a beat is not put off twice, for it tells more."""
+        self.said = None
         self.beat_at = max(self.beat_at, min(now + every, self.beaten_at + 2 * every))
 
     def heard_beat(self, beat: Beat, now: Seconds) -> None:
         """Takes in a sign of life: its claim, and the round-trip time that its echo tells."""
         self._their_stamp_ms, self._their_stamp_at = beat.stamp_ms, now
         self.claim, self.hears_leader, self.roster = beat.claim, beat.hears_leader, beat.roster
-        self.every, self.book = beat.every_ms / 1000, beat.book
+        self.every, self.book, self.tally = beat.every_ms / 1000, beat.book, beat.tally
         sample_ms = now * 1000 - beat.echo_ms - beat.held_ms
         if beat.echo_ms and 0 <= sample_ms < RTT_S_MAX * 1000:
             old = sample_ms if self.rtt_ms is None else self.rtt_ms
             self.rtt_ms = old + RTT_WEIGHT * (sample_ms - old)
+
+
+def _lines(tally: Tally | None) -> tuple[int, str]:
+    """Which lines of the chat that is about, whenever it was told."""
+    return (tally.floor, tally.digest) if tally else (0, "")

@@ -264,8 +264,9 @@ class Node:
         if now >= self._look_at:
             self._look_at = now + LOOK_S
             self._drop_silent(now)
-        for link in self._pulse.tick(now):
-            self._beat_on(link, now)
+        content = tuple(link.peer for link in self._pulse.tick(now) if not self._beat_on(link, now))
+        if content:
+            self._circle.wishes.append(out.Breathe(content))
         if self.room and now >= self.room.timer:
             self.room.tick(now)
         self._visits.tick()
@@ -355,12 +356,13 @@ class Node:
             self._tick_expected = None
             make_up_for(late, self._circle, self.room)
 
-    def _beat_on(self, link: Link, now: Seconds) -> None:
+    def _beat_on(self, link: Link, now: Seconds) -> bool:
+        """Gives a sign of life; False where a breath will do."""
         # Also to one that has not told yet where it is: a beat without a claim says that we have no coordinator.
         if self.room and self.room.gate.trusts(link):
-            self.room.chair.beat(link)
-        else:
-            self._circle.send(link.peer, link.beat(None, False, None, self._circle.every, now))
+            return self.room.pulse(link)
+        self._circle.beat(link, link.beat(None, False, None, self._circle.every, now))
+        return True
 
     def _changed_self(self) -> None:
         if self.room:

@@ -127,6 +127,13 @@ class Room:
         """Those of them to whom we speak."""
         return [link for link in self.linked() if link.peer not in self.caution.withheld]
 
+    def pulse(self, link: Link) -> bool:
+        """Gives a sign of life; False where a breath will do. One to whom our key is not told could not open it."""
+        if link.peer in self.caution.withheld:
+            self.chair.beat(link)
+            return True
+        return self.chair.pulse(link)
+
     def silences(self, peer: PeerId) -> bool:
         """Whether that member is not played here: a moderator muted it, or it pretends to be somebody else."""
         return peer in self.caution.withheld or self.discipline.silences(peer)

@@ -76,6 +76,11 @@ class ControlServer:
         self._server = await opener(self._serve, sock=listener, limit=LINE_BYTES_MAX)
         return self._door.address
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody wants to hear of events."""
+        return any(client.has_subscribed for client in self._clients)
+
     def publish(self, event: Event) -> None:
         """Tell every subscriber, as soon as it reads."""
         for client in self._clients:
@@ -125,6 +130,11 @@ class _Client:
         self._pump: asyncio.Task[None] | None = None
         self._reading = asyncio.current_task()
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
+
+    @property
+    def has_subscribed(self) -> bool:
+        """Whether it wants to hear of events."""
+        return self._backlog is not None
 
     def tell(self, event: Event) -> None:
         """Keep `event` for the client if it has subscribed."""

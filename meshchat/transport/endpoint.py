@@ -81,7 +81,7 @@ class Endpoint:
         return connection
 
     def receive(self, data: bytes, route: Route, now: Seconds) -> None:
-        """Takes in one QUIC datagram from anybody."""
+        """Takes in one QUIC datagram from anybody; what it calls for leaves with the next `flush`."""
         try:
             header = pull_quic_header(Buffer(data=data), host_cid_length=CONNECTION_ID_BYTES)
         except ValueError:
@@ -94,13 +94,16 @@ class Endpoint:
             self.refused += 1
             return
         connection.receive(data, route, now)
-        connection.flush(now)
+        if connection.peer is None:  # in a handshake, whose next step takes longer than some others' patience
+            connection.flush(now)
+        elif not connection.over:
+            self._written.add(connection)
 
     def flush(self, now: Seconds) -> None:
-        """Sends what was written to any connection since the last time.
+        """Sends what was written to any connection since the last time, and acknowledges what came on it.
 
-        Only those are asked: what QUIC sends of itself goes out when a datagram or its timer calls for it, and asking
-        each of fifteen connections after every message was the greater part of the event loop's work.
+        Only those are asked: asking each of fifteen connections after every message was the greater part of the event
+        loop's work. What came together is acknowledged together, with our answer to it if there is one.
         """
         written = list(self._written)
         self._written.clear()

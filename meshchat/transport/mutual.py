@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from typing import Any
 
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
@@ -59,6 +60,12 @@ def configuration(identity: Identity, *, is_client: bool) -> QuicConfiguration:
 
 class MutualConnection(QuicConnection):
     """A QUIC connection whose server asks the client for a certificate too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # An acknowledgement goes with whatever is sent next, at once, which is after all that came together was read.
+        # aioquic would wait a millisecond with it: a timer, and a second look at the connection, for each packet.
+        self._ack_delay = 0.0
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)

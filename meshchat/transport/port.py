@@ -74,14 +74,16 @@ ControlHandler = Callable[[bytes, Route, Seconds], None]
 class Port:
     """The sockets and the thread that listens to them."""
 
-    def __init__(self, on_media: MediaHandler, on_control: ControlHandler) -> None:
-        """`on_media` is called on the listening thread, `on_control` on the event loop."""
+    def __init__(self, on_media: MediaHandler, on_control: ControlHandler, on_pause: Callable[[], None]) -> None:
+        """`on_media` is called on the listening thread, `on_control` on the event loop, and `on_pause` there too, once
+        the datagrams of a turn have been handed over."""
         self.number = 0
         self.send_errors = 0
         self.received_unknown = 0
         self.waiting_dropped = 0
         self._on_media = on_media
         self._on_control = on_control
+        self._on_pause = on_pause
         self._sockets: dict[str, socket.socket] = {}
         self._addresses: dict[str, LocalAddress] = {}
         self._waiting: deque[tuple[bytes, Route, Seconds]] = deque()
@@ -246,6 +248,7 @@ class Port:
         try:
             for _ in range(min(len(self._waiting), TURN_MAX)):
                 self._on_control(*self._waiting.popleft())
+            self._on_pause()
         finally:  # also when one of them met a bug of ours, which the loop reports: the others are not lost with it
             if self._waiting and self._loop:
                 self._loop.call_soon(self._deliver)
