@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ from meshchat import config, control
 from meshchat.attach import Attachment
 from meshchat.errors import MeshchatError, NoDaemon, UsageError
 from meshchat.units import Seconds, safe_text
-from meshchat.view import browser
+from meshchat.view import browser, window
 from meshchat.view.actions import ACTIONS, is_possible
 from meshchat.view.dialogs import WelcomeBox
 from meshchat.view.intents import Detach, Finish, Read, Start, StateChanged, Wish
@@ -49,11 +49,12 @@ class MeshchatApp(App[str]):
 
     def __init__(
         self, profile: Path, words: Sequence[str] = (), *, welcome: bool = False, signs: Signs = DRAWN,
-        browse: Callable[[str], bool] | None = None,
+        browse: Callable[[str], bool] | None = None, show: Callable[[control.Watching], Awaitable[str]] | None = None,
     ) -> None:  # fmt: skip
         """`words` are options for a daemon that has to be started; `welcome` asks for a name first.
 
-        `browse` opens a page, blocks, and tells whether it did; None where there is no display for one.
+        `browse` opens a page, blocks, and tells whether it did; None where there is no display for one. `show` opens a
+        window in its place, and tells why it closed unless the person closed it; None where there can be none.
         """
         super().__init__()
         self._profile = profile
@@ -64,6 +65,7 @@ class MeshchatApp(App[str]):
         self.main = MainScreen(self._attachment.ask, signs)
         self._signs = signs
         self._browse = browse
+        self._show = show
 
     def on_mount(self) -> None:
         """Show the main screen and look for the daemon."""
@@ -165,7 +167,10 @@ class MeshchatApp(App[str]):
             return
         if isinstance(answer, control.Invited):
             self.main.show_invited(answer.link)
-        if isinstance(answer, control.Watching):
+        if isinstance(answer, control.Watching) and self._show:
+            if why := await self._show(answer):
+                self.observe(Told("info", f"The window is closed. {why}."))
+        elif isinstance(answer, control.Watching):
             self.main.show_watched(answer, self._browse is not None)
             if self._browse and not await asyncio.to_thread(self._browse, answer.page):
                 self.observe(Told("warning", "No browser opened; copy the address and open it yourself."))
@@ -186,12 +191,13 @@ def _left_running(state: State) -> str:
 def run(settings: config.Config, words: Sequence[str], *, welcome: bool, display: bool) -> int:
     """Show the UI until the person leaves it; the exit status. `words` are options for a daemon that is started.
 
-    `display`: a browser could show itself to the person.
+    `display`: a window or a browser could show itself to the person.
     """
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     signs = PLAIN if settings.ascii_signs or not is_unicode else DRAWN
     browse = browser.open_page if display else None
-    app = MeshchatApp(settings.profile, words, welcome=welcome, signs=signs, browse=browse)
+    show = window.show if display and window.is_installed() else None
+    app = MeshchatApp(settings.profile, words, welcome=welcome, signs=signs, browse=browse, show=show)
     app.theme = theme_for(app, settings.theme)
     parting = app.run()
     if parting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -77,9 +77,10 @@ async def watching(
     signs: Signs = DRAWN,
     size: tuple[int, int] = (80, 24),
     browse: Callable[[str], bool] | None = None,
+    show: Callable[[control.Watching], Awaitable[str]] | None = None,
 ) -> AsyncIterator[Viewer]:
     async with playing(profile, change) as daemon:
-        app = MeshchatApp(profile, welcome=welcome, signs=signs, browse=browse)
+        app = MeshchatApp(profile, welcome=welcome, signs=signs, browse=browse, show=show)
         async with app.run_test(size=size) as pilot:
             viewer = Viewer(app, pilot, daemon)
             await viewer.until(lambda: app.state.link == "live" and app.state.peer_id)

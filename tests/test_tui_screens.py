@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from meshchat import control
@@ -66,6 +67,26 @@ async def test_a_screen_is_watched_in_the_browser_or_by_its_address(tmp_path: Pa
         await me.sees("No browser opened")
         await me.press("u")
         assert await me.hears(control.Unwatch) == control.Unwatch(member=BOB, id=1)
+
+
+async def test_where_there_can_be_a_window_it_opens_and_says_why_it_closed(tmp_path: Path) -> None:
+    shown: list[control.Watching] = []
+    closed = asyncio.Event()
+
+    async def show(watched: control.Watching) -> str:
+        shown.append(watched)
+        await closed.wait()
+        return "bob: it is shared no more"
+
+    async with watching(tmp_path, bob_shares, show=show) as me:
+        await me.until(lambda: me.app.main.query_one(Members).has_focus)
+        await me.press("down", "w")
+        await me.until(lambda: shown)
+        assert (shown[0].page, shown[0].alias) == (PAGE, "bob")
+        await me.press("m")
+        await me.hears(control.Mute)  # nothing waits for the window
+        closed.set()
+        await me.sees("The window is closed. bob: it is shared no more.")
 
 
 async def test_without_a_display_the_address_is_given_with_the_way_over_ssh(tmp_path: Path) -> None:
