@@ -19,7 +19,7 @@ from typing import TypeAlias
 from meshchat import control
 from meshchat.errors import MeshchatError, NoDaemon
 from meshchat.units import Seconds
-from meshchat.view.state import ChatRead, FiguresRead, Happening, Linked, Told, Unlinked
+from meshchat.view.state import ChatRead, FiguresRead, Happening, Linked, ScreensRead, Told, Unlinked
 
 RETRY_S: Seconds = 0.5
 """Between two looks for a daemon that is not there: it costs one failed connect."""
@@ -28,7 +28,7 @@ START_S: Seconds = 20.0
 """How long a daemon may take until it answers: Python and its libraries on a weak machine."""
 
 FIGURES_S: Seconds = 1.0
-"""Between two readings of the members' figures: the pace at which receivers report to each other."""
+"""Between two readings of how everything stands: the pace at which receivers report to each other."""
 
 LOG_FILE = "daemon.log"
 STARTED_FILE = "started"
@@ -119,14 +119,20 @@ class Attachment:
                 self._observe(ChatRead(answer.lines))
 
     async def _read_figures(self, daemon: control.ControlClient) -> None:
-        """Round trip and loss change all the time and are told to those who ask."""
+        """Round trip, loss and what goes on with screens change all the time and are told to those who ask."""
+        shared = False
         while True:
             await asyncio.sleep(FIGURES_S)
-            if self._way_back is not None:
-                with contextlib.suppress(MeshchatError):
-                    answer = await daemon.call(control.Members())
-                    if isinstance(answer, control.MemberList):
-                        self._observe(FiguresRead(answer.members))
+            with contextlib.suppress(MeshchatError):
+                status = await daemon.call(control.GetStatus())
+                if not isinstance(status, control.Status):
+                    continue
+                self._observe(FiguresRead(status))
+                was, shared = shared, status.room is not None and any(each.sharing for each in status.room.members)
+                if shared or (was and status.room):
+                    screens = await daemon.call(control.Screens())
+                    if isinstance(screens, control.ScreenList):
+                        self._observe(ScreensRead(screens))
 
     async def _start(self) -> None:
         """Starts a daemon and waits until it answers; says why where it does not."""

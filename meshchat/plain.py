@@ -19,8 +19,9 @@ from meshchat.attach import Attachment
 from meshchat.errors import MeshchatError, UsageError
 from meshchat.locks.invite import LINK_CHARACTERS_MAX, is_link
 from meshchat.units import safe_lines, safe_text
+from meshchat.view.reduce import reduce
 from meshchat.view.sentences import changes, forward_sentence, member_sentence, room_sentence
-from meshchat.view.state import Happening, State, reduce
+from meshchat.view.state import Happening, State
 
 Print: TypeAlias = Callable[[str], None]
 Wanted: TypeAlias = control.Command | str | None

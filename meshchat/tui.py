@@ -24,18 +24,23 @@ from meshchat.errors import MeshchatError, NoDaemon, UsageError
 from meshchat.units import Seconds, safe_text
 from meshchat.view import browser, window
 from meshchat.view.actions import ACTIONS, is_possible
-from meshchat.view.dialogs import WelcomeBox
-from meshchat.view.intents import Detach, Finish, Read, Start, StateChanged, Wish
+from meshchat.view.intents import Detach, Differed, Finish, Read, Seen, Start, StateChanged, Wish
 from meshchat.view.main import MainScreen
 from meshchat.view.panes import Members
+from meshchat.view.reduce import reduce
 from meshchat.view.signs import DRAWN, PLAIN, Signs
-from meshchat.view.state import Happening, Looked, NoticeRead, State, Ticked, Told, reduce
+from meshchat.view.sound import SoundBox
+from meshchat.view.state import Compared, Happening, Looked, NoticeRead, State, Ticked, Told, WordsRead
+from meshchat.view.welcome import WelcomeBox
 
 TICK_S: Seconds = 1.0
 """How often what only time changes is looked at: notices that are over, how long one has been looking."""
 
 FRAME_S: Seconds = 0.05
 """Shortest time between two drawings: twice as often as the daemon tells levels."""
+
+WORDS_CHARACTERS_MAX = 100
+"""Longer than any two words to compare."""
 
 
 class MeshchatApp(App[str]):
@@ -72,7 +77,7 @@ class MeshchatApp(App[str]):
         self.set_class(self._signs is PLAIN, "-ascii")
         self.push_screen(self.main)
         if self._welcome:
-            self.push_screen(WelcomeBox(self._attachment.ask), self._welcomed)
+            self.push_screen(WelcomeBox(self._attachment.ask, self._signs), self._welcomed)
         self.set_interval(TICK_S, lambda: self.observe(Ticked()))
         self._hold_on()
 
@@ -90,7 +95,7 @@ class MeshchatApp(App[str]):
         if self.main.is_attached:
             self.main.show(self.state)
         top = self.screen
-        if isinstance(top, WelcomeBox):
+        if isinstance(top, WelcomeBox | SoundBox) and top.is_mounted:
             top.show(self.state, self._signs)
 
     @on(Wish)
@@ -102,6 +107,20 @@ class MeshchatApp(App[str]):
     def forget_notice(self) -> None:
         """It was read."""
         self.observe(NoticeRead())
+
+    @on(Seen)
+    def forget_words(self) -> None:
+        """They were shown."""
+        self.observe(WordsRead())
+
+    @on(Differed)
+    def warn(self, event: Differed) -> None:
+        """Words that differ are the one thing that nobody must overlook."""
+        self.observe(
+            Told(
+                "error", f"The words differ: that is not {event.alias}, or somebody sits between. Trust nothing there."
+            )
+        )
 
     @on(Start)
     def revive(self) -> None:
@@ -167,6 +186,9 @@ class MeshchatApp(App[str]):
             return
         if isinstance(answer, control.Invited):
             self.main.show_invited(answer.link)
+        if isinstance(answer, control.Words):
+            words = safe_text(answer.words, WORDS_CHARACTERS_MAX, 4 * WORDS_CHARACTERS_MAX)
+            self.main.show_words(Compared(answer.id, safe_text(answer.alias), words))
         if isinstance(answer, control.Watching) and self._show:
             if why := await self._show(answer):
                 self.observe(Told("info", f"The window is closed. {why}."))

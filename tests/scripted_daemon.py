@@ -27,6 +27,7 @@ from meshchat.errors import Refused
 ADA, BOB, EVE = "ad" * 32, "b0" * 32, "ee" * 32
 KITCHEN, BOARD = "0a" * 16, "0b" * 16
 LINK = "meshchat://AQ-the-link"
+WORDS = "acid zoom"
 PAGE = "http://127.0.0.1:40123/?token=once"
 
 
@@ -64,14 +65,25 @@ class Script:
     muted: bool = False
     refusal: str = ""
     chat: tuple[ChatLine, ...] = ()
+    microphone: str = "default"
+    listed: control.DeviceList | None = None
+    screens: control.ScreenList = field(default_factory=lambda: control.ScreenList(None, ()))
     heard: list[Command] = field(default_factory=list)
 
     def status(self) -> Status:
         return Status(
             peer_id=ADA, alias=self.alias, addresses=("192.168.1.4:47474",), port=47474, control="unix:/x",
-            room=self.room, muted=self.muted, deafened=False, microphone="default", speaker="default",
+            room=self.room, muted=self.muted, deafened=False, microphone=self.microphone, speaker="default",
             uptime_s=1.0, version="0",
         )  # fmt: skip
+
+    def devices(self) -> control.DeviceList:
+        names = ("Built-in", "Headset")
+        each = tuple(
+            control.DeviceStatus(place, name, "ALSA", 1, 48000.0, place == 0, name == self.microphone)
+            for place, name in enumerate(names)
+        )
+        return control.DeviceList(each, (structs.replace(each[0], used=True),), self.microphone, "default")
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.status(), self.rooms)
@@ -85,16 +97,18 @@ class Script:
 
     async def handle(self, command: Command) -> Answer:
         self.heard.append(command)
+        answer = self.told(command)
+        if answer is not None:
+            return answer
         match command:
-            case control.Members() if self.room:
-                return control.MemberList(self.room.members)
             case control.Invite() if self.room and self.room.name == "board":
                 return control.Invited(LINK)
             case control.Invite():
                 raise Refused("room is open: kitchen; whoever knows its name can join it")
-            case control.Create() | control.Join() | control.Enter() | control.Say() | control.ShareStart() if (
-                self.refusal
-            ):
+            case (
+                control.Create() | control.Join() | control.Enter() | control.Say() | control.ShareStart()
+                | control.UseMicrophone()
+            ) if self.refusal:  # fmt: skip
                 raise Refused(self.refusal)
             case control.Create(locked=True):
                 return control.Invited(LINK)
@@ -104,7 +118,22 @@ class Script:
                 self.publish(control.ChatAdded(said(2 * 10**12, self.alias, text, you=True)))
                 return control.Said("aa" * 16, 1)
         self.obey(command)
-        return control.ChatHistory(self.chat) if isinstance(command, control.Chat) else control.Done()
+        return control.Done()
+
+    def told(self, command: Command) -> Answer | None:
+        """What is answered to questions that change nothing."""
+        match command:
+            case control.Verify(agreed=True):
+                return None
+            case control.Verify():
+                return control.Words(BOB, "bob", WORDS)
+        answers: dict[type[Command], Callable[[], Answer]] = {
+            control.GetStatus: self.status,
+            control.Devices: lambda: self.listed or self.devices(),
+            control.Screens: lambda: self.screens,
+            control.Chat: lambda: control.ChatHistory(self.chat),
+        }
+        return answers[type(command)]() if type(command) in answers else None
 
     def obey(self, command: Command) -> None:
         match command:
@@ -115,6 +144,9 @@ class Script:
             case control.Mute() | control.Unmute():
                 self.muted = isinstance(command, control.Mute)
                 self.publish(control.SelfChanged(self.alias, self.muted, False, "default", "default"))
+            case control.UseMicrophone(source=source):
+                self.microphone = source.partition(",")[0]
+                self.publish(control.SelfChanged(self.alias, self.muted, False, self.microphone, "default"))
             case control.ShareStart() | control.ShareStop():
                 self.share(isinstance(command, control.ShareStart))
             case control.Alias(name=name):

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from meshchat import config, control
 from meshchat.tui import MeshchatApp
-from meshchat.view.dialogs import Box, ConfirmBox, CreateBox, InviteBox, JoinBox, UnlockBox, WelcomeBox
+from meshchat.view.dialogs import Box, ConfirmBox, CreateBox, InviteBox, UnlockBox
 from meshchat.view.help import HelpPage
 from meshchat.view.panes import Draft, Members, Rooms
 from meshchat.view.signs import DRAWN, PLAIN, Signs
+from meshchat.view.welcome import WelcomeBox
 from tests.scripted_daemon import BOB, EVE, LINK, Script, came, member, playing, room, said, summary
 
 PATIENCE_S = 60.0
@@ -328,49 +326,3 @@ async def test_a_daemon_that_comes_back_is_found_again(tmp_path: Path) -> None:
         async with playing(tmp_path, with_rooms):
             await me.sees("board")
             assert me.app.state.link == "live"
-
-
-HOSTILE = st.text(
-    st.sampled_from("[red]b\x1b]52;c;QQ==\x07\x9b2J\u202e\u2066\u200d\u0301\ufffd猫[@click=app.quit]x[/]\r\n\t ")
-    | st.characters(),
-    min_size=1,
-    max_size=60,
-)
-
-
-@given(name=HOSTILE, text=HOSTILE)
-@settings(
-    max_examples=6,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-async def test_other_peoples_text_is_only_text(tmp_path_factory: pytest.TempPathFactory, name: str, text: str) -> None:
-    def prepare(script: Script) -> None:
-        script.rooms = (summary(name, joined=True), summary(name, locked=True))
-        script.room = room(member(BOB, name, rtt_ms=1.0), name=name)
-
-    async with watching(tmp_path_factory.mktemp("h"), prepare, size=(80, 30)) as me:
-        me.daemon.publish(control.MemberJoined(member(EVE, name)))
-        me.daemon.publish(control.MemberLeft(EVE, name, text))
-        me.daemon.publish(control.ChatAdded(said(1, name, text)))
-        me.daemon.publish(control.ChatAdded(came(name, text, "went")))
-        me.daemon.publish(control.Notice("warning", text))
-        await me.until(lambda: me.app.state.notice is not None)
-        await me.press("f")
-        await me.pilot.pause()
-        only_looks(me.bytes())
-        await me.press("j")
-        await me.until(lambda: isinstance(me.app.screen, JoinBox))
-        me.daemon.refusal = text
-        await me.write("x")
-        await me.hears(control.Join)
-        await me.pilot.pause()
-        only_looks(me.bytes())
-        assert not me.app._exit
-
-
-def only_looks(drawn: str) -> None:
-    """Nothing but printable characters, moves of the cursor and colours reaches the terminal."""
-    rest = re.sub(r"\x1b\[[0-9;]*[mH]", "", drawn)
-    bad = [each for each in rest if not (each.isprintable() or each == "\n")]
-    assert bad == []

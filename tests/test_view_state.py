@@ -8,9 +8,9 @@ from rich.cells import cell_len
 from meshchat import control
 from meshchat.view import lines
 from meshchat.view.lines import text_of
+from meshchat.view.reduce import INFO_S, reduce
 from meshchat.view.signs import DRAWN, PLAIN, bar, sparkline
 from meshchat.view.state import (
-    INFO_S,
     TRAIL_MAX,
     FiguresRead,
     Happening,
@@ -19,7 +19,6 @@ from meshchat.view.state import (
     Ticked,
     Told,
     Unlinked,
-    reduce,
 )
 from meshchat.view.story import LINES_MAX, Story
 from tests.scripted_daemon import ADA, BOB, EVE, KITCHEN, Script, member, room, said, summary
@@ -30,6 +29,12 @@ def after(*events: Happening, state: State | None = None, now: float = 10.0) -> 
     for event in events:
         state = reduce(state, event, now)
     return state
+
+
+def figures(*others: control.MemberStatus) -> FiguresRead:
+    script = Script(profile=None)  # type: ignore[arg-type]
+    script.room = room(*others)
+    return FiguresRead(script.status())
 
 
 def in_kitchen(tmp_path: object = None) -> State:
@@ -83,15 +88,15 @@ def test_what_grows_is_bounded() -> None:
     state = in_kitchen()
     for turn in range(LINES_MAX + TRAIL_MAX):
         events = control.ChatAdded(said(turn, "eve", "hello")), Told("warning", f"trouble {turn}")
-        state = after(*events, FiguresRead((member(BOB, "bob", rtt_ms=float(turn)),)), state=state)
+        state = after(*events, figures(member(BOB, "bob", rtt_ms=float(turn))), state=state)
     assert len(state.story.lines) == LINES_MAX
-    assert {who: len(trail) for who, trail in state.trails.items()} == {BOB: TRAIL_MAX}
+    assert len(state.trails[BOB]) == TRAIL_MAX
 
 
 def test_figures_of_somebody_who_is_not_here_are_passed_over() -> None:
-    state = after(FiguresRead((member(EVE, "eve"),)), state=in_kitchen())
+    state = after(figures(member(EVE, "eve")), state=in_kitchen())
     assert state.member(EVE) is None
-    assert state.trails == {}
+    assert EVE not in state.trails
 
 
 def test_a_line_is_as_wide_as_it_was_told_whatever_the_name() -> None:

@@ -33,10 +33,11 @@ class Action:
 ACTIONS = (
     Action("start", "r", "Start", "start the daemon again, and go back to the room", "lost", shown=True),
     Action("create", "n", "New", "open a new room, open to all here or locked", "live", shown=True),
-    Action("join", "j", "Join", "join a room by its name or invite link", "live", shown=True),
+    Action("join", "j", "Join", "join a room by its name or invite link, or call an address", "live", shown=True),
     Action("write", "t", "Write", "write to the room; Escape comes back", "in a room", shown=True),
     Action("mute", "m,space,f2", "Mute", "mute or unmute your microphone", "live", shown=True),
     Action("deafen", "d,f3", "Deafen", "stop or start hearing the others", "live", shown=True),
+    Action("sound", "o", "Sound", "choose microphone and speaker, and try them", "live"),
     Action("leave", "l", "Leave", "leave the room", "in a room", shown=True),
     Action("invite", "i", "Invite", "show the link that lets others into this locked room", "in a room"),
     Action("figures", "f", "Figures", "show or hide how well each member arrives, in numbers", "in a room", shown=True),
@@ -46,6 +47,7 @@ ACTIONS = (
     Action("louder", "plus,equals_sign", "Louder", "play the chosen member louder, for you only", "member"),
     Action("softer", "minus", "Softer", "play the chosen member softer, for you only", "member"),
     Action("hush", "0", "Silence", "silence the chosen member for you, or hear it again", "member"),
+    Action("verify", "v", "Verify", "compare two words with the chosen member", "member"),
     Action("kick", "x", "Kick", "send the chosen member out of the room", "order"),
     Action("ban", "", "Ban", "send the chosen member out of the room for good", "order"),
     Action("quiet", "", "Mute for all", "have the chosen member send no sound, or let it again", "order"),
@@ -57,6 +59,10 @@ ACTIONS = (
     Action("detach", "ctrl+d", "Detach", "close this screen; the call goes on", "live"),
     Action("finish", "q,ctrl+q", "Quit", "end the call and close", shown=True),
 )
+
+
+OWN = ("mute", "deafen", "sound", "share", "alias", "leave")
+"""What a person does about itself."""
 
 
 def bindings() -> list[Binding]:

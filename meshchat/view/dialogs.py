@@ -5,6 +5,7 @@ A box stays until the daemon has agreed or the person gives up, so that nothing 
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, TypeAlias
@@ -21,11 +22,10 @@ from meshchat.errors import MeshchatError
 from meshchat.locks import qr
 from meshchat.locks.invite import LINK_CHARACTERS_MAX, is_link
 from meshchat.units import NAME_CHARACTERS_MAX, safe_text
-from meshchat.view.lines import device_line
-from meshchat.view.panes import OwnLevel
 from meshchat.view.sentences import forward_sentence
-from meshchat.view.signs import Signs
-from meshchat.view.state import State
+
+ADDRESS = re.compile(r"\S+[.:]\S*:[0-9]{1,5}")
+"""Surely an address, and no name of a room; the daemon knows better what is a good one."""
 
 Ask: TypeAlias = Callable[[control.Command], Awaitable[control.Answer]]
 """Has the daemon do something; raises `MeshchatError` with its words."""
@@ -83,7 +83,7 @@ class Box(ModalScreen[control.Answer | None]):
         """A button was pressed."""
         if event.button.id == "agree":
             await self._try()
-        else:
+        elif event.button.id == "back":
             self.action_give_up()
 
     def action_give_up(self) -> None:
@@ -149,14 +149,16 @@ class JoinBox(Box):
     """The way into a room that is not on the list, or is locked."""
 
     heading = "Join a room"
-    prompt = "Its name, or its invite link (meshchat://...)"
+    prompt = "Its name, or its invite link (meshchat://...).\nOr the address of somebody there: 10.8.0.5:47474"
     agree = "Join"
     characters_max = LINK_CHARACTERS_MAX
 
     def command(self, text: str) -> control.Command:
-        """Join by name, enter by link."""
+        """Join by name, enter by link, call an address."""
         if is_link(text):
             return control.Enter(link=text)
+        if ADDRESS.fullmatch(text):
+            return control.Peer(address=text)
         return control.Join(name=safe_text(text))
 
 
@@ -214,34 +216,6 @@ class AliasBox(Box):
     def command(self, text: str) -> control.Command:
         """Be called that."""
         return control.Alias(name=text)
-
-
-class WelcomeBox(AliasBox):
-    """The first thing that anybody sees: who are you, and does your microphone work?"""
-
-    heading = "Welcome to meshchat"
-    prompt = "Rooms of voices on this network, with no server.\n\nWhat shall others call you?"
-    agree = "Start"
-    _proposed = False
-
-    def more(self) -> ComposeResult:
-        """The microphone's level, live."""
-        yield Label("Say something: this is your microphone", classes="above")
-        yield OwnLevel(id="level")
-        yield Label("", id="devices", markup=False)
-
-    def way_out(self) -> ComposeResult:
-        """There is a name already, so nothing has to be chosen."""
-        yield from ()
-
-    def show(self, state: State, signs: Signs) -> None:
-        """The level, and which devices are in use."""
-        self.query_one("#level", OwnLevel).show(state, signs)
-        devices = device_line("microphone", state.microphone), device_line("speaker", state.speaker)
-        self.query_one("#devices", Label).update("\n".join(devices))
-        field = self.query_one("#answer", Input)
-        if not field.value and state.alias and not self._proposed:
-            self._proposed, field.value = True, state.alias
 
 
 class LinkBox(ModalScreen[None]):

@@ -21,16 +21,19 @@ SPELT = {
 }  # fmt: skip
 
 
+def spelt(key: str) -> str:
+    """A key as it is called."""
+    return SPELT.get(key, key)
+
+
 def help_text(signs: Signs) -> str:
     """All keys and all signs."""
     moves = [
-        ("Enter, click", "join the room under the cursor"),
+        ("Enter, click", "join the room, or see what can be done about the member, under the cursor"),
         ("Tab", "go to the next part of the screen; arrows move in it"),
         ("Ctrl+P", "find any of these by name"),
     ]
-    keys = [
-        (", ".join(SPELT.get(key, key) for key in each.keys.split(",")) or "Ctrl+P", each.meaning) for each in ACTIONS
-    ]
+    keys = [(", ".join(map(spelt, each.keys.split(","))) if each.keys else "Ctrl+P", each.meaning) for each in ACTIONS]
     marks = [
         (signs.speaking, "speaking"), (signs.quiet, "not speaking"), (signs.muted, "muted"),
         (signs.away, "not reached from here, though others hear it"), (signs.coordinator, "keeps the list of members"),

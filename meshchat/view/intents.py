@@ -22,6 +22,18 @@ class Read(Message):
     """Take the notice away, it was read."""
 
 
+class Seen(Message):
+    """The words to compare are shown."""
+
+
+class Differed(Message):
+    """The words that were compared with somebody of that name are not the same."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__()
+        self.alias = alias
+
+
 class Start(Message):
     """Start a daemon in place of the one that died."""
 

@@ -13,10 +13,10 @@ from typing import Literal, TypeAlias
 from rich.cells import cell_len, set_cell_size
 
 from meshchat.control import MemberStatus, RoomSummary
-from meshchat.units import Seconds
-from meshchat.view.signs import Signs, bar, sparkline
-from meshchat.view.state import TRAIL_MAX, Reading, Room, State
+from meshchat.view.signs import Signs, bar
+from meshchat.view.state import Room, State
 from meshchat.view.story import Line, Story
+from meshchat.view.worries import NOT_THERE, Worry
 
 Role: TypeAlias = Literal["text", "own", "dim", "good", "warn", "bad", "speaking", "meter", "accent", "link"]
 Piece: TypeAlias = tuple[str, Role]
@@ -27,7 +27,6 @@ QUIETEST_DB = -60.0
 
 METER_COLUMNS = 10
 NAME_COLUMNS_MAX = 24
-SPARK_COLUMNS = 30
 
 LOSS_FAIR_PERCENT, LOSS_BAD_PERCENT = 1.0, 5.0
 """Above the first one hears something at times, above the second one hears it all the time."""
@@ -57,29 +56,40 @@ def room_line(room: RoomSummary, columns: int, signs: Signs) -> Pieces:
     return ((f"{mark} ", "accent"), (name, "own" if room.joined else "text"), (f" {lock}", "warn"), (count, "dim"))
 
 
-def member_line(member: MemberStatus, level_db: float | None, columns: int, signs: Signs) -> Pieces:
+def screen_words(state: State, member: MemberStatus) -> str:
+    """Whether one watches a member's screen, and whether it watches one's own."""
+    watched = member.id in state.screens and state.screens[member.id].watched
+    watches = state.share is not None and any(each.id == member.id for each in state.share.watchers)
+    return " ".join(word for word, is_so in (("watched", watched), ("watches you", watches)) if is_so)
+
+
+def member_line(member: MemberStatus, level_db: float | None, columns: int, signs: Signs, screen: str = "") -> Pieces:
     """A member: speaking or not, name, level, what it says of itself, and how well it arrives."""
     name_columns = min(NAME_COLUMNS_MAX, max(8, columns - METER_COLUMNS - 26))
     full, rest = bar(0.0 if member.muted else level_share(level_db), METER_COLUMNS, signs)
     quality = quality_piece(member, signs)
-    words = state_words(member, signs)
+    words = state_words(member, signs, screen)
     left = columns - name_columns - METER_COLUMNS - 4 - len(quality[0])
     return (
         _ring(member, signs),
         (fitted(_name(member), name_columns, signs) + " ", "own" if member.you else "text"),
         (full, "meter"), (rest + " ", "dim"),
-        (fitted(words, left, signs), "dim" if member.reachable else "bad"),
+        (fitted(words, left, signs), "dim" if member.reachable and member.hears_you and not member.impostor else "bad"),
         quality,
     )  # fmt: skip
 
 
-def state_words(member: MemberStatus, signs: Signs) -> str:
-    """What one should know of a member besides its sound."""
+def state_words(member: MemberStatus, signs: Signs, screen: str = "") -> str:
+    """What one should know of a member besides its sound; `screen` is what goes on between us in that respect."""
     said = {
         signs.coordinator: member.coordinator,
         signs.sharing: member.sharing,
+        screen: bool(screen),
+        "IMPOSTOR": member.impostor,
+        "verified": member.verified,
         "moderator": member.moderator,
         "not reached": not member.reachable,
+        "does not hear you": not member.hears_you,
         "deafened": member.deafened,
         "muted by a moderator": member.muted_by is not None,
         "muted": member.muted and not member.deafened and member.muted_by is None,
@@ -127,10 +137,6 @@ def header_line(state: State, signs: Signs) -> Pieces:
     return (*pieces, ("starting the daemon" if state.link == "starting" else "no daemon", "bad"))
 
 
-NOT_THERE = "not there"
-"""What the description of a device says that cannot be used."""
-
-
 def own_sound(state: State, microphone: bool) -> tuple[str, Role]:
     """How one's microphone, or what one hears, stands: in two words."""
     silent, device = (state.muted, state.microphone) if microphone else (state.deafened, state.speaker)
@@ -160,10 +166,11 @@ def empty_rooms(state: State, signs: Signs) -> tuple[Pieces, ...]:
     seen = max(0, round(state.now - state.live_since))
     where: list[Pieces] = [((fitted(f"  {host}", 24, signs).rstrip(), "dim"),) for host in hosts[:4]]
     if not hosts:
-        return ((("No network.", "bad"),), (("Connect one; it is", "dim"),), (("noticed by itself.", "dim"),))
+        return ((("No network.", "bad"),),)
     return (
         (("No rooms yet.", "text"),), ((f"Looking for {seen} s on", "dim"),), *where, ((" ", "dim"),),
-        (("n", "accent"), (" opens a room", "text")), (("j", "accent"), (" joins by link", "text")),
+        (("n", "accent"), (" opens a room", "text")), (("j", "accent"), (" joins by link,", "text")),
+        (("  name or address", "text"),),
     )  # fmt: skip
 
 
@@ -279,67 +286,19 @@ def notice_line(state: State, signs: Signs, columns: int) -> Pieces:
     return ((fitted(f" {shown.text}", columns - len(more) - 1, signs).rstrip(), role), (more, "dim"))
 
 
-def alone_lines(room: Room) -> tuple[Pieces, ...]:
-    """What stands under the members while there is nobody else."""
-    if len(room.members) > 1:
-        return ()
-    return ((("", "dim"),), (("Nobody else is here yet. Others see this room", "dim"),), (
-        ("by themselves when they open meshchat.", "dim"),))  # fmt: skip
+def note_lines(text: str, columns: int) -> list[Pieces]:
+    """A remark under a list, folded, with a blank line before it."""
+    return [(("", "dim"),), *(((row, "dim"),) for row in folded(text, columns))] if text else []
 
 
-FIGURE_HEADS = ("", "rtt", "loss", "delay", "jitter", "made up", "packets")
-FIGURE_UNITS = ("", "ms", "%", "ms", "ms", "ms", "1/s")
-"""The columns, the most telling first: a narrow terminal shows as many as it has room for."""
-
-FIGURE_COLUMNS = 9
-
-
-def figure_lines(state: State, columns: int, signs: Signs) -> list[Pieces]:
-    """The figures of each member as a table, and below each how the last minute went."""
-    members = [each for each in state.room.members if not each.you] if state.room else []
-    if not members:
-        return [(("Nobody else is here, so there is nothing to measure.", "dim"),)]
-    count = 1 + max(0, min(len(FIGURE_HEADS) - 1, (columns - 10) // FIGURE_COLUMNS))
-    drawn = [_figure_line(heads[:count], columns, signs, "dim") for heads in (FIGURE_HEADS, FIGURE_UNITS)]
-    for member in members:
-        trail = state.trails.get(member.id, ())
-        drawn.append(_figure_line(figures(member, trail)[:count], columns, signs, "text"))
-        drawn.append(figure_sparks(trail, columns, signs))
+def worry_lines(found: Iterable[Worry], columns: int) -> list[Pieces]:
+    """What is wrong and what to do, folded and marked."""
+    drawn: list[Pieces] = []
+    for worry in found:
+        role: Role = "bad" if worry.grave else "warn"
+        rows = folded(worry.text, columns - 2)
+        drawn += [(("! " if not place else "  ", role), (row, role)) for place, row in enumerate(rows)]
     return drawn
-
-
-def _figure_line(cells: tuple[str, ...], columns: int, signs: Signs, role: Role) -> Pieces:
-    name = fitted(cells[0], columns - FIGURE_COLUMNS * (len(cells) - 1), signs)
-    return (name, "own"), ("".join(f"{cell:>{FIGURE_COLUMNS}}" for cell in cells[1:]), role)
-
-
-def figures(member: MemberStatus, trail: tuple[Reading, ...]) -> tuple[str, ...]:
-    """A member's figures as text, in the order of FIGURE_HEADS."""
-    return (
-        _name(member), _number(member.rtt_ms), _number(member.loss_percent), _number(member.playout_delay_ms),
-        _number(member.jitter_ms), _number(member.concealed_ms), _number(_rate(trail)),
-    )  # fmt: skip
-
-
-def figure_sparks(trail: tuple[Reading, ...], columns: int, signs: Signs) -> Pieces:
-    """Loss and round trip over the last minute."""
-    wide = max(4, min(SPARK_COLUMNS, (columns - 16) // 2))
-    step = -(-TRAIL_MAX // wide)
-    loss = sparkline(tuple(each.loss_percent for each in trail[::step]), wide, signs, 2 * LOSS_BAD_PERCENT)
-    rtt = sparkline(tuple(each.rtt_ms for each in trail[::step]), wide, signs, RTT_BAD_MS)
-    return ("  loss ", "dim"), (loss, "warn"), ("   rtt ", "dim"), (rtt, "good")
-
-
-def _rate(trail: tuple[Reading, ...], span: Seconds = 5.0) -> float | None:
-    """Packets a second over the last readings."""
-    known = [(each.at, each.packets) for each in trail if each.packets is not None and each.at >= trail[-1].at - span]
-    if len(known) < 2 or known[-1][0] <= known[0][0]:
-        return None
-    return (known[-1][1] - known[0][1]) / (known[-1][0] - known[0][0])
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 def text_of(pieces: Iterable[Piece]) -> str:

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from meshchat import control
 from meshchat.units import safe_lines
+from meshchat.view.about import MemberActions
 from meshchat.view.actions import ACTIONS, bindings, is_possible
-from meshchat.view.dialogs import AliasBox, Ask, ConfirmBox, CreateBox, InviteBox, JoinBox, UnlockBox, WatchBox
+from meshchat.view.dialogs import AliasBox, Ask, CreateBox, InviteBox, JoinBox, UnlockBox, WatchBox
 from meshchat.view.drawn import Rows
 from meshchat.view.help import HelpPage
 from meshchat.view.intents import Detach, Finish, Read, Start, Wish
 from meshchat.view.lines import own_sound
 from meshchat.view.panes import Chat, Draft, Figures, Heading, Members, NoticeBar, OwnLevel, Press, Rooms
 from meshchat.view.signs import Signs
+from meshchat.view.sound import SoundBox
 from meshchat.view.state import State
-
-VOLUME_STEP = 0.25
-"""One press: quiet enough to meet the right loudness, coarse enough to get there."""
 
 WHEN = {action.name: action.when for action in ACTIONS}
 
 
-class MainScreen(Screen[None]):
+class MainScreen(MemberActions):
     """Shows the state and turns keys and clicks into intents."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
@@ -39,9 +36,7 @@ class MainScreen(Screen[None]):
         super().__init__()
         self._ask = ask
         self._signs = signs
-        self._state = State()
         self._possible: tuple[bool, ...] = ()
-        self._loudness: dict[str, float] = {}
 
     def compose(self) -> ComposeResult:
         """All parts; which are in sight, the style sheet and the state say."""
@@ -111,11 +106,6 @@ class MainScreen(Screen[None]):
         else:
             self.post_message(Wish(control.Join(name=room.name)))
 
-    @on(Rows.Chosen, "#members")
-    def write_to(self) -> None:
-        """Enter on a member: write."""
-        self.action_write()
-
     @on(Input.Submitted, "#draft")
     def say(self, event: Input.Submitted) -> None:
         """Say it to the room; what could not be said is put back."""
@@ -145,6 +135,10 @@ class MainScreen(Screen[None]):
         """Ask for a name."""
         self.app.push_screen(AliasBox(self._ask, self._state.alias))
 
+    def action_sound(self) -> None:
+        """Microphone and speaker, and which ones there are."""
+        self.app.push_screen(SoundBox(self._ask, self._signs))
+
     def action_mute(self) -> None:
         """The other way round."""
         self.post_message(Wish(control.Unmute() if self._state.muted else control.Mute()))
@@ -165,80 +159,16 @@ class MainScreen(Screen[None]):
         """The whole screen, or no screen any more."""
         self.post_message(Wish(control.ShareStop() if self._state.sharing else control.ShareStart()))
 
-    def action_watch(self) -> None:
-        """The screen of the member under the cursor."""
-        member = self.chosen_member()
-        if member is not None:
-            self.post_message(Wish(control.Watch(member=member)))
-
-    def action_unwatch(self) -> None:
-        """That screen no more."""
-        member = self.chosen_member()
-        if member is not None:
-            self.post_message(Wish(control.Unwatch(member=member)))
-
     def action_figures(self) -> None:
         """Show or hide the figures."""
         pane = self.query_one(Figures)
         pane.display = not pane.display
         self.call_after_refresh(lambda: self.show(self._state))
 
-    def action_louder(self) -> None:
-        """The member under the cursor."""
-        self._turn(VOLUME_STEP)
-
-    def action_softer(self) -> None:
-        """The member under the cursor."""
-        self._turn(-VOLUME_STEP)
-
-    def action_hush(self) -> None:
-        """Silence the member under the cursor, or hear it again as loud as before."""
-        member = self._state.member(self.chosen_member() or "")
-        if member is None:
-            return
-        if member.volume > 0.0:
-            self._loudness[member.id] = member.volume
-        gain = 0.0 if member.volume > 0.0 else self._loudness.pop(member.id, 1.0)
-        self.post_message(Wish(control.Volume(member=member.id, gain=gain)))
-
-    def action_kick(self) -> None:
-        """Out of the room, after a question: whoever is out has to be pardoned."""
-        self._order("Send {} out of the room?", lambda member: control.Kick(member=member))
-
-    def action_ban(self) -> None:
-        """Out of the room for good, after a question."""
-        self._order("Send {} out of the room for good?", lambda member: control.Ban(member=member))
-
-    def action_quiet(self) -> None:
-        """No sound from this member to anybody, or sound again."""
-        member = self._state.member(self.chosen_member() or "")
-        if member is not None:
-            order = control.Unmute if member.muted_by else control.Mute
-            self.post_message(Wish(order(member=member.id)))
-
-    def action_appoint(self) -> None:
-        """A moderator, or not one any more."""
-        member = self._state.member(self.chosen_member() or "")
-        if member is not None:
-            order = control.Dismiss if member.moderator else control.Appoint
-            self.post_message(Wish(order(member=member.id)))
-
     def action_lock(self) -> None:
         """Locked if it was open, open if it was locked."""
         is_locked = any(room.joined and room.locked for room in self._state.rooms)
         self.post_message(Wish(control.Unlock() if is_locked else control.Lock()))
-
-    def _order(self, question: str, order: Callable[[str], control.Command]) -> None:
-        member = self._state.member(self.chosen_member() or "")
-        if member is not None:
-            self.app.push_screen(ConfirmBox(question.format(member.alias)), self._if_sure(Wish(order(member.id))))
-
-    def _if_sure(self, wish: Wish) -> Callable[[bool | None], None]:
-        def obey(is_sure: bool | None) -> None:
-            if is_sure:
-                self.post_message(wish)
-
-        return obey
 
     def action_read(self) -> None:
         """Take the notice away."""
@@ -271,17 +201,6 @@ class MainScreen(Screen[None]):
     def _show_invited(self, answer: control.Answer | None) -> None:
         if isinstance(answer, control.Invited):
             self.show_invited(answer.link)
-
-    def chosen_member(self) -> str | None:
-        """The id of the member under the cursor, while the keys go to the members."""
-        members = self.query_one(Members)
-        return members.chosen if self.focused is members else None
-
-    def _turn(self, by: float) -> None:
-        member = self._state.member(self.chosen_member() or "")
-        if member is not None:
-            gain = min(max(member.volume + by, 0.0), control.GAIN_MAX)
-            self.post_message(Wish(control.Volume(member=member.id, gain=gain)))
 
     def _renew_keys(self) -> None:
         possible = tuple(is_possible(action.when, self._state, self.chosen_member()) for action in ACTIONS)

@@ -13,10 +13,12 @@ from meshchat import control
 from meshchat.units import TEXT_CHARACTERS_MAX
 from meshchat.view import lines
 from meshchat.view.drawn import Lines, OneLine, Rows
+from meshchat.view.figures import figure_lines
 from meshchat.view.intents import Read, Wish
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
 from meshchat.view.story import Story
+from meshchat.view.worries import alone, worries
 
 
 class Heading(OneLine):
@@ -45,13 +47,26 @@ class Members(Rows):
         room = state.room
         if room is None:
             self.entitle("No room")
-            self.show_rows((), lines.no_room(state, signs))
+            found = worries(state)
+            self.show_rows((), (*lines.no_room(state, signs), *_under(lines.worry_lines(found, self.columns))))
             return
         self.entitle(lines.room_title(room, signs))
         keyed = [
-            (each.id, lines.member_line(each, state.levels.get(each.id), self.columns, signs)) for each in room.members
+            (
+                each.id,
+                lines.member_line(
+                    each, state.levels.get(each.id), self.columns, signs, lines.screen_words(state, each)
+                ),
+            )
+            for each in room.members
         ]
-        self.show_rows(keyed, lines.alone_lines(room))
+        wrong = lines.worry_lines(worries(state), self.columns)
+        self.show_rows(keyed, (*_under(wrong), *lines.note_lines(alone(state, room), self.columns)))
+
+
+def _under(rows: list[lines.Pieces]) -> list[lines.Pieces]:
+    """The rows with a blank line before them, if there are any."""
+    return [(("", "dim"),), *rows] if rows else []
 
 
 class Chat(Lines):
@@ -105,7 +120,7 @@ class Figures(Lines):
     def show(self, state: State, signs: Signs) -> None:
         """Draw this state."""
         self.entitle("Figures")
-        self.show_lines(lines.figure_lines(state, self.columns, signs))
+        self.show_lines(figure_lines(state, self.columns, signs))
 
 
 class OwnLevel(OneLine):

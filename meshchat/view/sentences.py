@@ -13,6 +13,7 @@ from meshchat.control import MemberStatus, RoomSummary
 from meshchat.view.lines import happening_text
 from meshchat.view.state import State
 from meshchat.view.story import Line
+from meshchat.view.worries import worries
 
 
 def changes(old: State, new: State) -> Iterator[str]:
@@ -24,6 +25,7 @@ def changes(old: State, new: State) -> Iterator[str]:
         yield from (_line(line) for line in new.story.lines if line.key not in known)
     if new.notice and new.notice != old.notice and new.notice.severity == "info":
         yield new.notice.text
+    yield from _worries(old, new)
     yield from _own_sound(old, new)
     yield from _rooms(old, new)
     yield from _members(old, new)
@@ -41,7 +43,8 @@ def member_sentence(member: MemberStatus) -> str:
     said = {
         "you": member.you, "coordinator": member.coordinator, "moderator": member.moderator, "muted": member.muted,
         "deafened": member.deafened, "speaking": member.speaking, "shares a screen": member.sharing,
-        "not reached from here": not member.reachable,
+        "not reached from here": not member.reachable, "does not hear you": not member.hears_you,
+        "verified": member.verified, "an impostor, who is not played and hears nothing from you": member.impostor,
     }  # fmt: skip
     figures = "" if member.rtt_ms is None else f", {member.rtt_ms:.0f} ms, loss {member.loss_percent or 0.0:.1f} %"
     return f"{member.alias}: {', '.join(word for word, is_so in said.items() if is_so) or 'listening'}{figures}."
@@ -60,6 +63,12 @@ def _line(line: Line) -> str:
         return happening_text(line)
     stamp = time.strftime("%H:%M", time.localtime(line.at_ms / 1000))
     return f"{stamp} {line.who}: " + line.text.replace("\n", "\n      ")
+
+
+def _worries(old: State, new: State) -> Iterator[str]:
+    """What has become wrong, once while it lasts."""
+    known = {worry.key for worry in worries(old)}
+    yield from (worry.text for worry in worries(new) if worry.key not in known)
 
 
 def _own_sound(old: State, new: State) -> Iterator[str]:

@@ -1,0 +1,137 @@
+"""Microphone and speaker: what the one hears now, which others there are, and one key to take another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Label
+
+from meshchat import control
+from meshchat.errors import MeshchatError
+from meshchat.units import safe_text
+from meshchat.view.dialogs import Ask
+from meshchat.view.drawn import Rows
+from meshchat.view.lines import Pieces, device_line
+from meshchat.view.panes import OwnLevel
+from meshchat.view.signs import Signs
+from meshchat.view.state import State
+
+NAME_CHARACTERS_MAX = 80
+"""Longest name of a device that is shown; none in use is as long."""
+
+DEVICES_MAX = 64
+"""Most devices of a kind that are listed; a machine has a handful, a sound system with many virtual ones dozens."""
+
+
+class SoundBox(ModalScreen[None]):
+    """The devices of this machine; choosing one puts it into use at once, for the next time too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,o", "dismiss", "Back"),
+        Binding("r", "look", "Look again"),
+    ]
+
+    def __init__(self, ask: Ask, signs: Signs) -> None:
+        super().__init__()
+        self._ask = ask
+        self._signs = signs
+        self._state = State()
+
+    def compose(self) -> ComposeResult:
+        """The level, two lists, what went wrong."""
+        with VerticalScroll(id="box", can_focus=False) as box:
+            box.border_title = "Sound"
+            yield Label("Say something: this is your microphone", markup=False)
+            yield OwnLevel(id="level")
+            yield Label("", id="devices", markup=False)
+            yield Rows("microphones")
+            yield Rows("speakers")
+            yield Label("", id="note", markup=False)
+            with Horizontal(id="buttons"):
+                yield Button("Done", variant="primary", id="done")
+
+    def on_mount(self) -> None:
+        """Ask which there are."""
+        for name, title in (("microphones", "Microphone"), ("speakers", "Speaker")):
+            rows = self.query_one(f"#{name}", Rows)
+            rows.entitle(title)
+            rows.show_rows((), [(("one moment ...", "dim"),)])
+        self.query_one("#microphones").focus()
+        self.action_look()
+
+    def show(self, state: State, signs: Signs) -> None:
+        """The level, and what is in use."""
+        self._state = state
+        self.query_one(OwnLevel).show(state, signs)
+        using = device_line("microphone", state.microphone), device_line("speaker", state.speaker)
+        self.query_one("#devices", Label).update("\n".join(using))
+
+    @work(exclusive=True)
+    async def action_look(self) -> None:
+        """Which devices are there, and which are in use?"""
+        try:
+            answer = await self._ask(control.Devices())
+        except MeshchatError as error:
+            self._say(str(error))
+            answer = control.DeviceList((), (), None, None)
+        if isinstance(answer, control.DeviceList) and self.is_attached:
+            self.query_one("#microphones", Rows).show_rows(
+                [*device_rows(answer.microphones, self._signs), ("silence", _row("none: only listen", "", self._signs))]
+            )
+            self.query_one("#speakers", Rows).show_rows(
+                [*device_rows(answer.speakers, self._signs), ("null", _row("none: hear nobody", "", self._signs))]
+            )
+
+    @on(Rows.Chosen, "#microphones")
+    def take_microphone(self, event: Rows.Chosen) -> None:
+        """Enter or a click."""
+        self._use(control.UseMicrophone(source=event.key, keep=True))
+
+    @on(Rows.Chosen, "#speakers")
+    def take_speaker(self, event: Rows.Chosen) -> None:
+        """Enter or a click."""
+        self._use(control.UseSpeaker(sink=event.key, keep=True))
+
+    def on_button_pressed(self) -> None:
+        """There is one button."""
+        self.dismiss()
+
+    @work(group="use")
+    async def _use(self, command: control.UseMicrophone | control.UseSpeaker) -> None:
+        self._say("one moment ...")
+        try:
+            await self._ask(command)
+        except MeshchatError as error:
+            self._say(str(error))
+        else:
+            self._say("")
+            self.action_look()
+
+    def _say(self, text: str) -> None:
+        if self.is_attached:
+            self.query_one("#note", Label).update(safe_text(text, 300, 1200))
+
+
+def device_rows(devices: Iterable[control.DeviceStatus], signs: Signs) -> list[tuple[str, Pieces]]:
+    """A line for each device, under the words that choose it; the system's own choice first."""
+    listed = list(devices)[:DEVICES_MAX]
+    own = next((each.name for each in listed if each.default), "")
+    rows = [("default", _row("the system's choice", f" ({_name(own)})" if own else "", signs))] if listed else []
+    return rows + [
+        (f"{each.name}, {each.host}", _row(_name(each.name), f" {_name(each.host)}", signs, used=each.used))
+        for each in listed
+    ]
+
+
+def _row(name: str, more: str, signs: Signs, used: bool = False) -> Pieces:
+    return (f"{signs.here if used else ' '} ", "accent"), (name, "own" if used else "text"), (more, "dim")
+
+
+def _name(text: str) -> str:
+    return safe_text(text, NAME_CHARACTERS_MAX, 4 * NAME_CHARACTERS_MAX)
