@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from meshchat import __version__
 from meshchat.call import Call
 from meshchat.config import Config
-from meshchat.control import MemberStatus, PlayStatus, RoomStatus, RoomSummary, SelfChanged, Status
+from meshchat.control import MemberStatus, PlayStatus, ProcessingStatus, RoomStatus, RoomSummary, SelfChanged, Status
 from meshchat.errors import UsageError
 from meshchat.lobby import RoomAround, rooms_around
 from meshchat.mesh import Mesh
@@ -52,6 +52,20 @@ class Answers:
             transmit=self._call.front.rule.mode,
             threshold_db=self._call.front.rule.threshold_db,
             talking=self._call.front.talking,
+            processing=self.processing(),
+        )
+
+    def processing(self) -> ProcessingStatus:
+        """What is done to what the microphone hears."""
+        processing = self._call.processing
+        wanted, done = processing.wanted, processing.done
+        return ProcessingStatus(
+            echo=wanted.echo,
+            noise=wanted.noise,
+            gain=wanted.gain,
+            done=done.named(),
+            delay_ms=round(processing.late_ms, 1),
+            lacking=processing.lacking,
         )
 
     def oneself(self) -> SelfChanged:

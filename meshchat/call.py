@@ -1,6 +1,6 @@
 """The call: microphone to mesh, mesh to speaker, and the reports that let a sender adapt to what its receivers lose.
 
-    microphone's thread   frame -> level -> Opus -> RTP -> SFrame, once -> the same bytes to every member
+    microphone's thread   frame -> cleaned -> gate -> Opus -> RTP -> SFrame, once -> the same to every member
     port's thread         datagram -> RTP -> SFrame -> the sender's voice
     speaker's thread      mix of every voice but our own, pulled by the sound card's clock
     player's thread       while a file is played: frame -> as the microphone's, a stream of its own
@@ -22,6 +22,7 @@ from meshchat.calling.exchange import Exchange
 from meshchat.calling.incoming import Incoming
 from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
 from meshchat.calling.player import Player
+from meshchat.calling.processing import Processing, Wanted
 from meshchat.calling.reports import Reports
 from meshchat.calling.voicefront import VoiceFront
 from meshchat.codec import OpusDecoder, OpusEncoder
@@ -96,6 +97,13 @@ class Call:
             silence,
             lambda text: notify("speaker", text),
         )
+        self.processing = Processing(
+            Wanted(config.echo, config.noise, config.gain),
+            config.microphone,
+            self._frame_samples,
+            self.front,
+            lambda text: notify("microphone", text),
+        )
         self._recording = recording_path(config.speaker)
         self._volumes: dict[PeerId, float] = {}
         self._hushed: set[PeerId] = set()
@@ -118,6 +126,7 @@ class Call:
         """Listens to another microphone; blocks, and raises, as `Exchange.replace` and `open_microphone`."""
         self.microphone.replace(functools.partial(open_microphone, spec, self._frame_samples))
         self.front.begin_anew()
+        self.processing.use_microphone(spec)
 
     def use_speaker(self, spec: str) -> None:
         """Plays through another speaker; blocks, and raises, as `Exchange.replace` and `open_speaker`.
@@ -219,7 +228,9 @@ class Call:
 
     def _pull(self, samples: int, now: Seconds) -> Samples:
         """The mix, as a copy: while speakers are exchanged one may still hold its last block when the other pulls."""
-        return self._mixer.pull(samples, now).copy()
+        sound = self._mixer.pull(samples, now).copy()
+        self.front.played(sound)
+        return sound
 
     def _set_gain(self, peer: PeerId) -> None:
         flow = self.incoming.inflow(peer)

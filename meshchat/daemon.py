@@ -93,7 +93,7 @@ class Daemon:
             moderation=Moderation(mesh, call, answers, notice),
             screens=Screens(mesh, answers, notice),
             devices=Devices(config.profile, call, lambda: herald.myself(answers)),
-            talking=Talking(config.profile, call.front, lambda: herald.myself(answers)),
+            talking=Talking(config.profile, call, answers, lambda: herald.myself(answers)),
             playing=Playing(mesh, call, answers, herald.publish, notice),
             chronicle=Chronicle(mesh, herald.publish),
             herald=herald,

@@ -1,34 +1,41 @@
-"""When the microphone's sound goes out, as clients set it and are told of it."""
+"""What the microphone's sound goes through and when it goes out, as clients set it and are told of it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from meshchat import config, control
-from meshchat.calling.voicefront import VoiceFront
+from meshchat.answers import Answers
+from meshchat.call import Call
+from meshchat.calling.processing import Wanted
 from meshchat.errors import Refused
 
 
 class Talking:
     """The commands about it."""
 
-    def __init__(self, profile: Path, front: VoiceFront, changed: Callable[[], None]) -> None:
+    def __init__(self, profile: Path, call: Call, answers: Answers, changed: Callable[[], None]) -> None:
         """`changed` is called on the event loop when something is no longer as clients were told."""
         self._profile = profile
-        self._front = front
+        self._front = call.front
+        self._processing = call.processing
+        self._answers = answers
         self._changed = changed
-        self._told = front.talking
+        self._told = call.front.talking
 
     async def act(self, command: control.Command) -> control.Answer | None:
-        """Does what a command asks for; None if it is about something else. Raises `Refused`, and as `remember`."""
+        """Does what a command asks for; None if it is about something else. Raises `MeshchatError`."""
         match command:
             case control.Transmit():
                 await self._transmit(command)
             case control.Talk(on=on):
                 self._talk(on)
+            case control.Processing():
+                await self._process(command)
+                return self._answers.processing()
             case _:
                 return None
         return control.Done()
@@ -45,6 +52,15 @@ class Talking:
         self._tell()
         if command.keep:
             await asyncio.to_thread(config.remember, self._profile, transmit=command.mode, threshold_db=threshold_db)
+
+    async def _process(self, command: control.Processing) -> None:
+        old = self._processing.wanted
+        wanted = Wanted(command.echo or old.echo, command.noise or old.noise, command.gain or old.gain)
+        if wanted != old:
+            await asyncio.to_thread(self._processing.use, wanted)
+            self._changed()
+        if command.keep:
+            await asyncio.to_thread(config.remember, self._profile, **asdict(wanted))
 
     def _talk(self, on: bool | None) -> None:
         rule = self._front.rule

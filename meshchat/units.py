@@ -31,6 +31,9 @@ Pixels: TypeAlias = "npt.NDArray[np.uint32]"
 TransmitMode: TypeAlias = Literal["continuous", "voice", "push"]
 """When the microphone's sound goes out: always, while it is over a threshold, or while a key is held."""
 
+ProcessingWish: TypeAlias = Literal["auto", "on", "off"]
+"""Whether the sound of a microphone is to be processed; auto: where it is a sound device and the library is there."""
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 

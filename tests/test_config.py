@@ -24,6 +24,9 @@ SETTINGS: list[tuple[str, list[str], str, str, object]] = [
     ("speaker", ["--speaker", "null"], "null", '"null"', "null"),
     ("transmit", ["--transmit", "push"], "Push", '"push"', "push"),
     ("threshold_db", ["--threshold", "-38.5"], "-38.5", "-38.5", -38.5),
+    ("echo", ["--echo", "off"], "off", '"off"', "off"),
+    ("noise", ["--noise", "on"], "ON", '"on"', "on"),
+    ("gain", ["--gain", "auto"], "auto", '"auto"', "auto"),
     ("interfaces", ["--interface", "lo", "--interface", "::1"], "lo, ::1", '["lo", "::1"]', ("lo", "::1")),
     ("port", ["--port", "5000"], "5000", "5000", 5000),
     (

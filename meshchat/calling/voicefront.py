@@ -1,11 +1,15 @@
-"""What the microphone hears on its way to being sent: measured, and let out or not.
+"""What the microphone hears on its way to being sent: cleaned, measured, and let out or not.
 
-It runs on the microphone's thread. The event loop replaces the rule and asks how loud it is and whether it is open.
+It runs on the microphone's thread. The event loop replaces the rule and the cleaner, and asks how loud it is and
+whether it is open; the speaker's thread tells what is played, for that is what comes back as an echo.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from meshchat.calling.outgoing import Outgoing
+from meshchat.cleaning import Cleaner
 from meshchat.media.gate import Rule
 from meshchat.media.level import Meter
 from meshchat.media.preroll import Preroll
@@ -18,6 +22,10 @@ class VoiceFront:
     def __init__(self, outgoing: Outgoing, rule: Rule) -> None:
         self.rule = rule
         """When sound goes out, from the next frame on."""
+        self.cleaner: Cleaner | None = None
+        """What cleans the sound, from the next frame but one on; none: it stays as it is."""
+        self._used: Cleaner | None = None
+        self._is_new = False
         self._outgoing = outgoing
         self._meter = Meter()
         self._preroll = Preroll()
@@ -38,11 +46,31 @@ class VoiceFront:
         self._preroll = Preroll()
         self._outgoing.begin_anew()
 
+    def played(self, sound: Samples) -> None:
+        """What the speaker plays now, on its thread."""
+        cleaner = self.cleaner
+        if cleaner is not None:
+            cleaner.played(sound)
+
     def frame(self, samples: Samples, at: Seconds) -> None:
         """One frame from the microphone, on its thread."""
-        self._meter.hear(samples, len(samples))
-        sound = self._preroll.hear(samples, self.rule)
+        cleaned = self._cleaned(samples)
+        self._meter.hear(cleaned, len(cleaned))
+        sound = self._preroll.hear(cleaned, self.rule)
         if sound is None:
             self._outgoing.withhold(len(samples))
         else:
             self._outgoing.frame(sound, at)
+
+    def _cleaned(self, samples: Samples) -> Samples:
+        """From one cleaner to another it fades out and in: their sound is late by unlike times."""
+        cleaner, following = self._used, self.cleaner
+        sound = cleaner.clean(samples) if cleaner else samples
+        if cleaner is following and not self._is_new:
+            return sound
+        if self._is_new:
+            sound = sound * np.linspace(0.0, 1.0, len(sound), dtype=np.float32)
+        if cleaner is not following:
+            sound = sound * np.linspace(1.0, 0.0, len(sound), dtype=np.float32)
+        self._used, self._is_new = following, cleaner is not following
+        return sound

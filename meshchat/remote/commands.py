@@ -11,6 +11,7 @@ from meshchat.units import (
     TEXT_CHARACTERS_MAX,
     THRESHOLD_DB_MAX,
     THRESHOLD_DB_MIN,
+    ProcessingWish,
     TransmitMode,
 )
 
@@ -186,6 +187,19 @@ class Transmit(_Request, frozen=True):
     """Whether the next daemon of this profile begins with it."""
 
 
+class Processing(_Request, frozen=True):
+    """How is the microphone's sound processed? What is not null is set first. Answer: `ProcessingStatus`.
+
+    Failed: `... pip install 'meshchat[voice]' brings it`, where something is to be on and the library is not there.
+    """
+
+    echo: ProcessingWish | None = None
+    noise: ProcessingWish | None = None
+    gain: ProcessingWish | None = None
+    keep: bool = False
+    """Whether the next daemon of this profile begins with it."""
+
+
 class Talk(_Request, frozen=True):
     """Press or let go the key. Refused: `talk is for transmit push ...`."""
 
@@ -320,5 +334,5 @@ Command: TypeAlias = (
     Rooms | Create | Join | Enter | Peer | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
     | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
     | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Transmit | Talk | Play | Pause
-    | Resume | PlayVolume | PlayStop | GetPlaying | Passphrase | GetStatus | Subscribe | Stop
+    | Processing | Resume | PlayVolume | PlayStop | GetPlaying | Passphrase | GetStatus | Subscribe | Stop
 )  # fmt: skip

@@ -42,6 +42,7 @@ from meshchat.remote.state import (
     MemberStatus,
     Playing,
     PlayStatus,
+    ProcessingStatus,
     RoomList,
     RoomStatus,
     RoomSummary,
@@ -74,7 +75,7 @@ def answer_text(answer: Answer) -> str:
             return f"{_clean(words, TEXT_CHARACTERS_MAX)}\n{_AGREE.format(_who(member, alias), _clean(short(member)))}"
         case Invited(link) | Watching(page=link):
             return _clean(link, LINK_CHARACTERS_MAX)
-        case RoomList() | MemberList() | ScreenList() | DeviceList() | Playing():
+        case RoomList() | MemberList() | ScreenList() | DeviceList() | Playing() | ProcessingStatus():
             return _listed(answer)
         case ChatHistory(lines):
             return "\n".join(map(line_text, lines))
@@ -82,7 +83,7 @@ def answer_text(answer: Answer) -> str:
             return _status(answer)
 
 
-def _listed(answer: RoomList | MemberList | ScreenList | DeviceList | Playing) -> str:
+def _listed(answer: RoomList | MemberList | ScreenList | DeviceList | Playing | ProcessingStatus) -> str:
     match answer:
         case RoomList(rooms):
             return _rooms(rooms)
@@ -94,6 +95,8 @@ def _listed(answer: RoomList | MemberList | ScreenList | DeviceList | Playing) -
             return _devices(answer)
         case Playing(playing):
             return _play(playing)
+        case ProcessingStatus():
+            return _processing(answer)
 
 
 def event_text(event: Event) -> str:
@@ -273,6 +276,7 @@ def _status(status: Status) -> str:
         ("port", str(status.port)),
         ("control", _clean(status.control, TEXT_CHARACTERS_MAX)),
         ("sound", _own_sound(status)),
+        ("processing", _processing(status.processing)),
         ("microphone", _clean(status.microphone, TEXT_CHARACTERS_MAX)),
         ("speaker", _clean(status.speaker, TEXT_CHARACTERS_MAX)),
         ("playing", _play(status.playing)),
@@ -301,6 +305,14 @@ def _play(playing: PlayStatus | None) -> str:
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds // 60)}:{int(seconds % 60):02}"
+
+
+def _processing(told: ProcessingStatus) -> str:
+    """What is done to our sound, and what could be."""
+    done = f"{', '.join(told.done)}: {told.delay_ms:g} ms later" if told.done else "none"
+    return f"{done} (echo {told.echo}, noise {told.noise}, gain {told.gain})" + (
+        f"; {_clean(told.lacking, TEXT_CHARACTERS_MAX)}" if told.lacking else ""
+    )
 
 
 def _room(room: RoomStatus) -> str:

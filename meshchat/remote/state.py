@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from meshchat.units import THRESHOLD_DB, TransmitMode
+from meshchat.units import THRESHOLD_DB, ProcessingWish, TransmitMode
 
 
 class RoomSummary(Struct, frozen=True):
@@ -132,6 +132,23 @@ class Playing(Struct, frozen=True, tag_field="answer", tag="playing"):
     """Null for nothing."""
 
 
+class ProcessingStatus(Struct, frozen=True, tag_field="answer", tag="processing"):
+    """What is done to what the microphone hears."""
+
+    echo: ProcessingWish = "off"
+    """Whether the loudspeaker's echo is to be taken out: auto means for a sound device, where the library is there."""
+    noise: ProcessingWish = "off"
+    """Whether the room's noise is."""
+    gain: ProcessingWish = "off"
+    """Whether it is to be brought to an even loudness."""
+    done: tuple[Literal["echo", "noise", "gain"], ...] = ()
+    """What of it is done now."""
+    delay_ms: float = 0.0
+    """By how much the sound is late through that."""
+    lacking: str = ""
+    """What would have to be installed for it, in words; empty where it is."""
+
+
 class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     """This peer: who it is, where it is, what it does."""
 
@@ -160,6 +177,8 @@ class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     """The level over which it opens by voice, in dB below full scale."""
     talking: bool = True
     """Whether it goes out now, but for the mute: by voice, whether it is open; by key, whether that is held."""
+    processing: ProcessingStatus = ProcessingStatus()
+    """What is done to it before."""
 
 
 class WatcherStatus(Struct, frozen=True):
@@ -324,6 +343,7 @@ Answer: TypeAlias = (
     | Watching
     | ScreenList
     | DeviceList
+    | ProcessingStatus
     | Playing
     | Status
 )

@@ -10,7 +10,7 @@ from typing import get_args
 from meshchat import control
 from meshchat.errors import NoDaemon, UsageError
 from meshchat.sound.specs import parse_microphone, parse_speaker, seen_from_anywhere
-from meshchat.units import THRESHOLD_DB_MAX, THRESHOLD_DB_MIN, TransmitMode
+from meshchat.units import THRESHOLD_DB_MAX, THRESHOLD_DB_MIN, ProcessingWish, TransmitMode
 from meshchat.words.word import Word, add_member, asks, plainly
 
 
@@ -57,6 +57,15 @@ def _add_transmit(parser: argparse.ArgumentParser) -> None:
     _add_keep(parser)
 
 
+def _add_processing(parser: argparse.ArgumentParser) -> None:
+    for name, about in (("echo", "the loudspeaker's echo"), ("noise", "the room's noise"), ("gain", "loudness")):
+        parser.add_argument(
+            f"--{name}", dest=f"{name}_wish", choices=get_args(ProcessingWish),
+            help=f"see to {about}; auto: where there is a sound device and the library",
+        )  # fmt: skip
+    _add_keep(parser)
+
+
 def _add_talk(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "on", nargs="?", choices=["on", "off"], help="press the key or let it go; the other way round if neither"
@@ -72,7 +81,7 @@ def _threshold(text: str) -> float:
 
 def _add_volume(parser: argparse.ArgumentParser) -> None:
     add_member(parser)
-    parser.add_argument("gain", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
+    parser.add_argument("factor", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
     parser.add_argument("--music", action="store_true", help="only of what the member plays")
 
 
@@ -115,7 +124,7 @@ WORDS = (
     Word(
         "volume",
         "play one member louder or softer (1 is as sent)",
-        asks(lambda words: control.Volume(words.member, words.gain, music=words.music)),
+        asks(lambda words: control.Volume(words.member, words.factor, music=words.music)),
         _add_volume,
     ),
     Word("play", "play a sound file into the room, or tell what is played", asks(_play), _add_play),
@@ -131,6 +140,12 @@ WORDS = (
         "press the key of `transmit push`, or let it go",
         asks(lambda words: control.Talk(None if words.on is None else words.on == "on")),
         _add_talk,
+    ),
+    Word(
+        "processing",
+        "tell or set how echo, noise and loudness of the microphone's sound are seen to",
+        asks(lambda words: control.Processing(words.echo_wish, words.noise_wish, words.gain_wish, keep=words.keep)),
+        _add_processing,
     ),
     Word("mic", "send sound from another microphone or source", asks(_use_microphone), _add_microphone),
     Word("speaker", "play sound through another speaker or sink", asks(_use_speaker), _add_speaker),
