@@ -6,7 +6,7 @@ device that is missing, busy or pulled out is told in words and stood in for by 
 Microphones: `default`; a device's name, part of it, or its number; a sound file of any rate and channel count (WAV,
 FLAC, Ogg, Opus, MP3, AIFF), played once in real time and followed by silence; `loop:FILE`, the same for ever;
 `tone:440`, a sine at -20 dBFS; `silence`. Speakers: `default`; a device's name or number; `FILE.wav`, a recording at
-48 kHz, one channel, 16 bits, replacing what was there; `null`.
+48 kHz, one channel, 16 bits, replacing what was there; `stereo:FILE.wav`, the same with two; `null`.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ Microphone: TypeAlias = End[Samples, None]
 (time.monotonic) at which its first sample was heard."""
 
 Speaker: TypeAlias = End[int, Samples]
-"""Pulls blocks: `turn(block_samples, now)` gives float32, shape (block_samples,), range -1..1, 48 kHz; another shape is
-logged once and heard as silence. `now` is when the block is asked for (time.monotonic)."""
+"""Pulls blocks: `turn(block_samples, now)` gives float32, shape (block_samples,) or (block_samples, 2), range -1..1,
+48 kHz; another shape is logged once and heard as silence. `now` is when the block is asked for (time.monotonic)."""
 
 
 def open_microphone(spec: str, frame_samples: int, notify: Callable[[str], None]) -> Microphone:
@@ -99,8 +99,8 @@ def open_speaker(spec: str, block_samples: int, notify: Callable[[str], None]) -
     match parse_speaker(spec):
         case DeviceSpec(wanted):
             return DeviceSpeaker(wanted, block_samples, notify, shared_supervisor())
-        case FileSpec(path):
-            return PacedSpeaker(Recorder(path, block_samples, notify), block_samples)
+        case FileSpec(path, channels=channels):
+            return PacedSpeaker(Recorder(path, block_samples, notify, channels), block_samples)
         case NothingSpec():
             return PacedSpeaker(NullSink(), block_samples)
 

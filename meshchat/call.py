@@ -25,6 +25,7 @@ from meshchat.calling.player import Player
 from meshchat.calling.processing import Processing, Wanted
 from meshchat.calling.reports import Reports
 from meshchat.calling.voicefront import VoiceFront
+from meshchat.channels import folded
 from meshchat.codec import OpusDecoder, OpusEncoder
 from meshchat.config import Config
 from meshchat.errors import Refused
@@ -229,7 +230,7 @@ class Call:
     def _pull(self, samples: int, now: Seconds) -> Samples:
         """The mix, as a copy: while speakers are exchanged one may still hold its last block when the other pulls."""
         sound = self._mixer.pull(samples, now).copy()
-        self.front.played(sound)
+        self.front.played(folded(sound))
         return sound
 
     def _set_gain(self, peer: PeerId) -> None:

@@ -11,8 +11,8 @@ import ctypes
 import numpy as np
 
 from meshchat.errors import WireError
-from meshchat.opus.library import created, freed_with, library
-from meshchat.opus.packets import PACKET_BYTES_MAX, PACKET_SAMPLES_MAX, has_recovery, packet_samples
+from meshchat.opus.library import Library, created, freed_with, library
+from meshchat.opus.packets import PACKET_BYTES_MAX, PACKET_SAMPLES_MAX, has_recovery, packet_channels, packet_samples
 from meshchat.stills.exact import decode_exact, encode_exact, png
 from meshchat.stills.jpeg import decode_jpeg, encode_jpeg
 from meshchat.units import SAMPLE_RATE, Samples
@@ -25,6 +25,7 @@ __all__ = [
     "encode_exact",
     "encode_jpeg",
     "has_recovery",
+    "packet_channels",
     "packet_samples",
     "png",
 ]
@@ -177,7 +178,9 @@ class OpusEncoder:
 
 
 class OpusDecoder:
-    """Packets of one speaker to 48 kHz sound, one channel; a stereo packet comes out mixed down.
+    """Packets of one speaker to 48 kHz sound, of one channel or two whatever the packets have.
+
+    A packet of two comes out mixed to one, and one of one as two alike, of shape (n, 2). It begins with one channel.
 
     Every result is a view of one buffer: valid, and free to be written to, until the next call. Not for two threads
     at once.
@@ -186,10 +189,13 @@ class OpusDecoder:
     def __init__(self) -> None:
         """Raises `AudioError` without libopus."""
         self._library = library()
-        self._sound = np.zeros(PACKET_SAMPLES_MAX, np.float32)
+        self.set_channels(1)
+
+    def set_channels(self, channels: int) -> None:
+        """Gives one channel or two from now on, and forgets what came before. `AudioError` where memory is short."""
+        self._sound = np.zeros((PACKET_SAMPLES_MAX, 2)[:channels], np.float32)
         self._sound_at = self._sound.ctypes.data
-        self._state = created(self._library.decoder_create, SAMPLE_RATE, 1)
-        freed_with(self, self._library.decoder_destroy, self._state)
+        self._state = _DecoderState(self._library, channels)
 
     def decode(self, packet: bytes) -> Samples:
         """The sound of one packet; `WireError` if it is none."""
@@ -214,16 +220,28 @@ class OpusDecoder:
         """See `packet_samples`."""
         return packet_samples(packet)
 
+    def packet_channels(self, packet: bytes) -> int:
+        """See `packet_channels`."""
+        return packet_channels(packet)
+
     def has_recovery(self, packet: bytes) -> bool:
         """See `has_recovery`."""
         return has_recovery(packet)
 
     def _decoded(self, packet: bytes | None, samples: int, recovering: int) -> Samples:
         size = len(packet) if packet is not None else 0
-        count = self._library.decode(self._state, packet, size, self._sound_at, samples, recovering)
+        count = self._library.decode(self._state.at, packet, size, self._sound_at, samples, recovering)
         if count < 0:
             raise WireError(f"libopus refused a packet of {size} bytes: {self._library.reason(count)}")
         return self._sound[:count]
+
+
+class _DecoderState:
+    """What libopus keeps for one decoder; given back when nobody holds this any more."""
+
+    def __init__(self, opus: Library, channels: int) -> None:
+        self.at = created(opus.decoder_create, SAMPLE_RATE, channels)
+        freed_with(self, opus.decoder_destroy, self.at)
 
 
 def _whole(samples: int) -> int:

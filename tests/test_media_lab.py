@@ -48,6 +48,12 @@ class RampDecoder:
     def payload(timestamp: int, samples: int, copy: bool = False, good: bool = True) -> bytes:
         return bytes([good, copy]) + timestamp.to_bytes(8, "big") + samples.to_bytes(2, "big")
 
+    def packet_channels(self, packet: bytes) -> int:
+        return 1
+
+    def set_channels(self, channels: int) -> None:
+        assert channels == 1
+
     def packet_samples(self, packet: bytes) -> int:
         if len(packet) != 12:
             raise WireError("not a ramp")

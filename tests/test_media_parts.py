@@ -211,6 +211,12 @@ class Hum:
         self.asked.append(samples)
         return np.full(samples, 0.5, np.float32)
 
+    def packet_channels(self, packet: bytes) -> int:
+        return 1
+
+    def set_channels(self, channels: int) -> None:
+        assert channels == 1
+
     def packet_samples(self, packet: bytes) -> int:
         return len(packet)
 

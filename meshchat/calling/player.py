@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
+from meshchat.channels import along
 from meshchat.codec import OpusDecoder, OpusEncoder
 from meshchat.media.arrivals import Arrival
-from meshchat.media.channels import along
 from meshchat.media.limiter import Limiter
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice
@@ -41,8 +41,9 @@ FRAME_MS = 20.0
 
 FRAME_SAMPLES = round(FRAME_MS * SAMPLE_RATE / 1000)
 
-TAIL_FRAMES = 2
-"""Frames of silence after the end: what the listeners' voices go on with when nothing comes any more."""
+TAIL_FRAMES = 4
+"""Frames of silence after the end: what a listener's decoder goes on with when nothing comes any more, and as far as it
+looks back for that."""
 
 STOP_MAX: Seconds = 1.0
 """How long `stop` waits for the last frames."""
@@ -193,6 +194,8 @@ class _Track:
         slope = np.linspace(before, self._gain, FRAME_SAMPLES, dtype=np.float32)
         weighed = np.multiply(frame, along(slope, frame), dtype=np.float32)
         self._limiter.limit(weighed)
+        if self._outgoing.muted:
+            self._gain = 0.0  # what is not sent is not heard here either, and comes back softly
         return weighed
 
     def _look_for_the_end(self) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from meshchat.channels import along, spread
 from meshchat.errors import WireError
 from meshchat.units import Samples
 
@@ -38,11 +39,16 @@ LEVEL_MAX = 8.0
 
 _RISE = np.linspace(0.0, 1.0, RISE_SAMPLES, dtype=np.float32)
 _FALL = np.linspace(1.0, 0.0, FADE_SAMPLES, dtype=np.float32)
-_NOTHING = np.zeros(0, np.float32)
 
 
 class Decoder(Protocol):
     """One speaker's codec. Results may be written to and are valid until the next call."""
+
+    def set_channels(self, channels: int) -> None:
+        """Gives one channel or two from now on, whatever packets have; what came before is forgotten."""
+
+    def packet_channels(self, packet: bytes) -> int:
+        """How many channels a packet has: 1 or 2; `WireError` if it is none."""
 
     def decode(self, packet: bytes) -> Samples:
         """The sound of a packet; `WireError` if it is none."""
@@ -67,7 +73,9 @@ class Decoding:
         self._decoder = decoder
         self._guessed = FADE_UNTIL
         self._grain = GUESS_SAMPLES
-        self._rest = _NOTHING
+        self._rest = self._nothing = np.zeros(0, np.float32)
+        self.channels = 1
+        """How many its sound has."""
         self.damaged = 0
         """Packets that looked right and did not decode."""
         self.recovered = 0
@@ -77,6 +85,22 @@ class Decoding:
     def faded(self) -> bool:
         """Whether guessing has gone on until nothing is heard."""
         return self._guessed >= FADE_UNTIL
+
+    def wants(self, payload: bytes) -> int:
+        """How many channels a packet has."""
+        try:
+            return self._decoder.packet_channels(payload)
+        except WireError:
+            return self.channels
+
+    def set_channels(self, channels: int) -> None:
+        """Gives so many from now on."""
+        if channels == self.channels:
+            return
+        self.channels = channels
+        self._decoder.set_channels(channels)
+        self._nothing = np.zeros((0, 2)[:channels], np.float32)
+        self._rest = spread(self._rest) if channels == 2 else self._nothing
 
     def has_copy(self, payload: bytes) -> bool:
         """Whether a packet can bring back its predecessor."""
@@ -106,7 +130,7 @@ class Decoding:
 
     def guess(self, samples: int) -> Samples:
         """`samples` of guess, fading as described above."""
-        sound = np.empty(samples, np.float32)
+        sound = np.empty((samples, 2)[: self.channels], np.float32)
         filled = 0
         while filled < samples:
             if not len(self._rest):
@@ -117,7 +141,7 @@ class Decoding:
             filled += len(piece)
         if self._guessed + samples > FADE_FROM:
             place = np.arange(self._guessed, self._guessed + samples, dtype=np.float32)
-            sound *= np.clip((FADE_UNTIL - place) / (FADE_UNTIL - FADE_FROM), 0.0, 1.0)
+            sound *= along(np.clip((FADE_UNTIL - place) / (FADE_UNTIL - FADE_FROM), 0.0, 1.0), sound)
         self._guessed = min(FADE_UNTIL, self._guessed + samples)
         return sound
 
@@ -126,9 +150,9 @@ class Decoding:
         if self.faded:
             return None
         sound = self.guess(FADE_SAMPLES)
-        sound *= _FALL
+        sound *= along(_FALL, sound)
         self._guessed = FADE_UNTIL
-        self._rest = _NOTHING
+        self._rest = self._nothing
         return sound
 
     def _real(self, sound: Samples) -> Samples:
@@ -136,17 +160,17 @@ class Decoding:
         level = min(1.0, (FADE_UNTIL - self._guessed) / (FADE_UNTIL - FADE_FROM))
         if level < 1.0:
             rising = sound[:RISE_SAMPLES]
-            rising *= level + (1.0 - level) * _RISE[: len(rising)]
+            rising *= along(level + (1.0 - level) * _RISE[: len(rising)], rising)
         width = min(FADE_SAMPLES, len(self._rest), len(sound))
         if width:
-            sound[:width] += _FALL[:width] * (level * self._rest[:width] - sound[:width])
-            self._rest = _NOTHING
+            sound[:width] += along(_FALL[:width], sound) * (level * self._rest[:width] - sound[:width])
+            self._rest = self._nothing
         self._guessed = 0
         return sound
 
 
 def _harmless(sound: Samples) -> Samples:
-    energy = float(np.dot(sound, sound))
+    energy = float(np.vdot(sound, sound))
     # So little energy rules out both a sample over the limit and one that is no number; the rest is looked at.
     if not energy <= LEVEL_MAX**2 and not float(np.abs(sound).max()) <= LEVEL_MAX:
         np.nan_to_num(sound, copy=False, nan=0.0)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from meshchat.media.channels import along
+from meshchat.channels import along
 from meshchat.units import SAMPLE_RATE, Samples
 
 Gains: TypeAlias = npt.NDArray[np.float64]
@@ -55,7 +55,7 @@ class Limiter:
         needed = (CEILING / np.maximum(peaks, CEILING)).astype(np.float64)
         gains = self._gains(needed)
         edges = np.append(starts, len(sound))
-        curve = np.interp(np.arange(len(sound)), edges, gains)
+        curve = np.interp(np.arange(len(sound)), edges, gains).astype(np.float32)
         sound *= along(curve, sound)
         np.clip(sound, -1.0, 1.0, out=sound)
         self._gain = float(gains[-1])

@@ -2,6 +2,8 @@
 
 The loudspeaker's thread pulls while other threads add and remove voices. The table is a plain dict: setting, removing
 and copying it are single steps of the interpreter, so a pull works on the table as it was at one instant.
+
+While every source has one channel the mix has one, and costs what one costs; while one of them has two, it has two.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from meshchat.channels import along
 from meshchat.media.limiter import Limiter
 from meshchat.units import Samples, Seconds
 
@@ -22,7 +25,7 @@ class Source(Protocol):
     """Factor chosen by the listener, 0 or more."""
 
     def pull(self, samples: int, now: Seconds) -> Samples | None:
-        """The next `samples`, float32, valid until the next call; None for silence."""
+        """The next `samples`, of one channel or two, valid until the next call; None for silence."""
 
 
 class _Channel:
@@ -44,8 +47,8 @@ class Mixer:
         self._heard = 1.0
         self._channels: dict[Hashable, _Channel] = {}
         self._limiter = Limiter()
-        self._sum = np.zeros(0, np.float32)
-        self._weighed = np.zeros(0, np.float32)
+        self._sum = self._weighed = np.zeros(0, np.float32)
+        self._wide_sum = self._wide_weighed = np.zeros((0, 2), np.float32)
 
     def add(self, key: Hashable, source: Source) -> None:
         """From the next pull on `source` is heard; it replaces one of the same key."""
@@ -56,42 +59,55 @@ class Mixer:
         self._channels.pop(key, None)
 
     def pull(self, samples: int, now: Seconds) -> Samples:
-        """The next `samples` of everything: float32, shape (samples,), -1..1, valid until the next pull."""
+        """The next `samples` of everything: float32, shape (samples,) or (samples, 2), -1..1, until the next pull."""
         if len(self._sum) != samples:
-            self._sum = np.zeros(samples, np.float32)
-            self._weighed = np.zeros(samples, np.float32)
+            self._sum, self._weighed = np.zeros(samples, np.float32), np.zeros(samples, np.float32)
         self._sum.fill(0.0)
-        silent = True
+        silent, wide = True, False
         for channel in self._channels.copy().values():
             sound = channel.source.pull(samples, now)
             if sound is None:
                 channel.gain = channel.source.gain
             else:
                 silent = False
+                if sound.ndim == 2 and not wide:
+                    wide = True
+                    self._open_wide(samples)
                 self._mix(channel, sound)
         if silent and not self._limiter.active:
             self._heard = float(not self.deafened)
             return self._sum
-        self._limiter.limit(self._sum)
-        self._deafen()
-        return self._sum
+        mix: Samples = self._sum
+        if wide:
+            mix = self._wide_sum
+            mix += self._sum[:, None]
+        self._limiter.limit(mix)
+        self._deafen(mix)
+        return mix
+
+    def _open_wide(self, samples: int) -> None:
+        if len(self._wide_sum) != samples:
+            self._wide_sum, self._wide_weighed = np.zeros((samples, 2), np.float32), np.zeros((samples, 2), np.float32)
+        self._wide_sum.fill(0.0)
 
     def _mix(self, channel: _Channel, sound: Samples) -> None:
+        total, weighed = (self._sum, self._weighed) if sound.ndim == 1 else (self._wide_sum, self._wide_weighed)
         before, channel.gain = channel.gain, channel.source.gain
         if before == channel.gain == 1.0:
-            self._sum += sound
+            total += sound
+        elif before == channel.gain:
+            total += np.multiply(sound, np.float32(channel.gain), out=weighed)
         else:
-            gain = channel.gain if before == channel.gain else _slope(before, channel.gain, len(sound))
-            self._sum += np.multiply(sound, gain, out=self._weighed)
+            total += np.multiply(sound, _slope(before, channel.gain, sound), out=weighed)
 
-    def _deafen(self) -> None:
+    def _deafen(self, mix: Samples) -> None:
         """Silences, or lets in again, along one block."""
         before, self._heard = self._heard, float(not self.deafened)
         if before != self._heard:
-            self._sum *= _slope(before, self._heard, len(self._sum))
+            mix *= _slope(before, self._heard, mix)
         elif self.deafened:
-            self._sum.fill(0.0)
+            mix.fill(0.0)
 
 
-def _slope(start: float, end: float, samples: int) -> Samples:
-    return np.linspace(start, end, samples, dtype=np.float32)
+def _slope(start: float, end: float, sound: Samples) -> Samples:
+    return along(np.linspace(start, end, len(sound), dtype=np.float32), sound).astype(np.float32, copy=False)

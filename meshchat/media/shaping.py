@@ -82,7 +82,7 @@ class Shaper:
 
     def _is_quiet(self, fresh: int) -> bool:
         sound = self._tape.recent(fresh)[HISTORY_SAMPLES:]
-        rms = sqrt(float(np.dot(sound, sound)) / fresh)
+        rms = sqrt(float(np.vdot(sound, sound)) / sound.size)
         self._loudest = max(rms, self._loudest * 0.5 ** (fresh / LOUDEST_HALVES))
         return rms < max(QUIET_RMS, QUIET_SHARE * self._loudest)
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from meshchat.channels import along, folded
 from meshchat.units import Samples
 
 Correlations: TypeAlias = npt.NDArray[np.float64]
@@ -39,21 +40,20 @@ WISH_WEIGHT = 0.1
 _GRAIN = 4
 """The search runs on means of four samples (12 kHz), enough to find a pitch, and is refined on the samples."""
 
-_RISING = np.linspace(0.0, 1.0, FADE_SAMPLES + 2, dtype=np.float32)[1:-1]
-_FALLING = 1.0 - _RISING
+_RISING: Samples = np.linspace(0.0, 1.0, FADE_SAMPLES + 2, dtype=np.float32)[1:-1]
+_FALLING: Samples = 1.0 - _RISING
 
 
 def shortened(sound: Samples, join: int, cut_max: int, alike_min: float = ALIKE_MIN) -> Samples | None:
     """The samples from `join` on with at most `cut_max` taken out, or None if no cut would go unheard.
 
-    `sound` is float32 of shape (n,), with at least `TEMPLATE_PAST` samples of history before `join`.
+    `sound` has at least `TEMPLATE_PAST` samples of history before `join`. Two channels are cut at the same place.
     """
     lag_max = min(cut_max, len(sound) - join - FADE_SAMPLES)
     lag = _alike(sound, join, range(LAG_MIN, lag_max + 1), lag_max, alike_min)
     if lag is None:
         return None
-    faded = sound[join : join + FADE_SAMPLES] * _FALLING + sound[join + lag :][:FADE_SAMPLES] * _RISING
-    return np.concatenate((faded, sound[join + lag + FADE_SAMPLES :]))
+    return np.concatenate((_faded(sound, join, lag), sound[join + lag + FADE_SAMPLES :]))
 
 
 def lengthened(sound: Samples, join: int, wish: int, alike_min: float = ALIKE_MIN) -> Samples | None:
@@ -65,14 +65,21 @@ def lengthened(sound: Samples, join: int, wish: int, alike_min: float = ALIKE_MI
     if lag is None:
         return None
     again = sound[join + lag : join]
-    faded = sound[join : join + FADE_SAMPLES] * _FALLING + sound[join + lag :][:FADE_SAMPLES] * _RISING
-    return np.concatenate((faded, again[FADE_SAMPLES:], sound[join:]))
+    return np.concatenate((_faded(sound, join, lag), again[FADE_SAMPLES:], sound[join:]))
+
+
+def _faded(sound: Samples, join: int, lag: int) -> Samples:
+    """The cross-fade from the sound at `join` to that `lag` samples later."""
+    before, after = sound[join : join + FADE_SAMPLES], sound[join + lag :][:FADE_SAMPLES]
+    faded: Samples = before * along(_FALLING, sound) + after * along(_RISING, sound)
+    return faded
 
 
 def _alike(sound: Samples, join: int, lags: range, wish: int, alike_min: float) -> int | None:
     """The lag at which the sound around `join` is most alike itself, near `wish` if it may be; None if not enough."""
     if not lags:
         return None
+    sound = folded(sound)
     start, width = join - TEMPLATE_PAST, TEMPLATE_PAST + FADE_SAMPLES
     template, searched = sound[start : start + width], sound[start + lags[0] : start + lags[-1] + width]
     coarse = _likeness(_coarse(template), _coarse(searched))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from meshchat.channels import spread
 from meshchat.units import Samples
 
 HISTORY_SAMPLES = 1920
@@ -25,6 +26,10 @@ class Tape:
         self._read = HISTORY_SAMPLES
         self._write = HISTORY_SAMPLES
         self._ending = self._sound[:0]
+
+    def widen(self) -> None:
+        """From now on it has two channels; what is on it stands in the middle."""
+        self._sound, self._ending = spread(self._sound), spread(self._ending)
 
     @property
     def pending(self) -> int:
@@ -68,8 +73,11 @@ class Tape:
         self._read += samples
         return self._sound[start : self._read]
 
-    def clear(self) -> None:
-        """Forgets everything: before the next sound there was silence."""
+    def clear(self, channels: int = 1) -> None:
+        """Forgets everything: before the next sound, which has so many channels, there was silence."""
+        if self._sound.ndim != channels:
+            self._sound = np.zeros((_FIRST_CAPACITY, 2)[:channels], np.float32)
+            self._ending = self._sound[:0]
         self._read = self._write = HISTORY_SAMPLES
         self._sound[:HISTORY_SAMPLES] = 0.0
 
@@ -84,7 +92,7 @@ class Tape:
         if self._write + samples > len(self._sound):
             kept = self._sound[self._read - HISTORY_SAMPLES : self._write].copy()
             if len(kept) + samples > len(self._sound):
-                self._sound = np.zeros(2 * (len(kept) + samples), np.float32)
+                self._sound = np.zeros((2 * (len(kept) + samples), *kept.shape[1:]), np.float32)
             self._sound[: len(kept)] = kept
             self._read, self._write = HISTORY_SAMPLES, len(kept)
         start = self._write

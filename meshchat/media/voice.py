@@ -239,7 +239,8 @@ class Voice:
             return False
         self._settle_silence(packet, lead)
         if not (self._tape.pending or self._tape.ending):
-            self._tape.clear()
+            self._decoding.set_channels(self._decoding.wants(packet.payload))
+            self._tape.clear(self._decoding.channels)
         self._tape.append_silence(place - self._tape.pending)
         self._pace.start(waited_since - begin + place)
         if lead:
@@ -311,6 +312,9 @@ class Voice:
     def _unreel(self) -> int:
         """Decodes the first packet onto the tape; how many samples that is."""
         packet = self._jitter.pop()
+        if self._decoding.channels == 1 and self._decoding.wants(packet.payload) == 2:
+            self._decoding.set_channels(2)
+            self._tape.widen()
         sound = self._tape.append(self._decoding.play(packet.payload, packet.samples))
         self._end = self._edge = packet.end
         self._expected = (packet.sequence + 1) & 0xFFFF

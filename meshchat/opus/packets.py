@@ -36,6 +36,13 @@ def packet_samples(packet: bytes) -> int:
     return layout.frame_samples * layout.frames
 
 
+def packet_channels(packet: bytes) -> int:
+    """How many channels a packet was coded with, 1 or 2 (RFC 6716 section 3.1); `WireError` if it is empty."""
+    if not packet:
+        raise WireError("an Opus packet of 0 bytes")
+    return 2 if packet[0] & 4 else 1
+
+
 def has_recovery(packet: bytes) -> bool:
     """Whether a packet holds a copy of the frame before it (low bit-rate redundancy, RFC 6716 section 4.2.4).
 

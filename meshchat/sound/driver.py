@@ -234,8 +234,9 @@ def _run(kind: Callable[..., Stream], device: SoundDevice, turns: InputTurns | O
 
 
 def _formats(device: SoundDevice, way: Way) -> list[tuple[int, int]]:
-    """Rates and channel counts to try, the best first: ours, then the device's own."""
-    channels = [1, 2] if device.channels(way) > 1 else [1]
+    """Rates and channel counts to try, the best first: ours, then the device's own; to play two, to hear one."""
+    both = [2, 1] if way == "output" else [1, 2]
+    channels = both if device.channels(way) > 1 else [1]
     rates = dict.fromkeys([SAMPLE_RATE, int(device.rate_hz) or SAMPLE_RATE])
     return [(rate, count) for rate in rates for count in channels]
 

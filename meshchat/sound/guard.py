@@ -19,7 +19,7 @@ OnFrame = Callable[[Samples, Seconds], None]
 """Takes one frame of exactly the agreed length and the instant (time.monotonic) at which its first sample was heard."""
 
 Pull = Callable[[int, Seconds], Samples]
-"""Gives exactly that many samples; the instant is when they are asked for."""
+"""Gives exactly that many samples, of one channel or two; the instant is when they are asked for."""
 
 Notify = Callable[[str], None]
 """Takes one sentence for a person; called on any of the sound threads."""
@@ -56,7 +56,7 @@ class GuardedPull:
     def __call__(self, samples: int, asked: Seconds) -> Samples:
         try:
             block = np.asarray(self._pull(samples, asked), dtype=np.float32)
-            if block.shape != (samples,):
+            if block.shape not in ((samples,), (samples, 2)):
                 raise ValueError(f"asked for {samples} samples, got an array of shape {block.shape}")
         except Exception:
             if not self._told:

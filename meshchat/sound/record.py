@@ -14,10 +14,11 @@ from __future__ import annotations
 import struct
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
+from meshchat.channels import folded, spread
 from meshchat.errors import AudioError
 from meshchat.sound.guard import Notify, guarded_notify, silence
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
@@ -26,8 +27,9 @@ from meshchat.urgency import put_daemon_next
 HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 SAMPLE_BYTES = 2
 
-DATA_BYTES_MAX = 0xFFFF_FFFF - HEADER.size - 1
-"""What the 32-bit sizes of a WAV can name: 12.4 hours. A longer recording ends there, with a notice."""
+DATA_BYTES_MAX = (0xFFFF_FFFF - HEADER.size) // (2 * SAMPLE_BYTES) * 2 * SAMPLE_BYTES
+"""What the 32-bit sizes of a WAV can name: 12.4 hours, 6.2 of two channels. A longer recording ends there, with a
+notice."""
 
 FLUSH_EVERY: Seconds = 0.05
 """How long sound waits in memory: what a kill can cost."""
@@ -43,9 +45,12 @@ ZEROS = bytes(SAMPLE_RATE * SAMPLE_BYTES)
 
 
 class WavFile:
-    """48 kHz, one channel, 16 bits; replaces what was there. AudioError when it cannot be created."""
+    """48 kHz, one channel or two, 16 bits; replaces what was there. AudioError when it cannot be created."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, channels: int = 1) -> None:
+        self._channels = channels
+        self._step = SAMPLE_BYTES * channels
+        """Bytes of what is heard at one instant."""
         self._data_bytes = 0
         try:
             self._file: BinaryIO = path.open("wb", buffering=0)
@@ -57,7 +62,7 @@ class WavFile:
     @property
     def seconds(self) -> Seconds:
         """How much sound the header names."""
-        return self._data_bytes / SAMPLE_BYTES / SAMPLE_RATE
+        return self._data_bytes / self._step / SAMPLE_RATE
 
     def append(self, pcm: bytes) -> None:
         """Add whole 16-bit little-endian samples. OSError when the disk takes no more; what it took is kept."""
@@ -67,7 +72,7 @@ class WavFile:
         finally:
             self._write_header()
         if len(pcm) > room:
-            raise OSError(0, "a WAV file holds no more than 12 hours")
+            raise OSError(0, "a WAV file holds no more than 4 GB")
 
     def close(self) -> None:
         """Finish the file; harmless the second time."""
@@ -81,12 +86,12 @@ class WavFile:
             while written < len(pcm):
                 written += self._file.write(left[written:]) or 0
         finally:
-            self._data_bytes += written - written % SAMPLE_BYTES
+            self._data_bytes += written - written % self._step
 
     def _write_header(self) -> None:
         size = self._data_bytes
-        rate = (SAMPLE_RATE, SAMPLE_RATE * SAMPLE_BYTES, SAMPLE_BYTES, 8 * SAMPLE_BYTES)
-        header = HEADER.pack(b"RIFF", size + HEADER.size - 8, b"WAVE", b"fmt ", 16, 1, 1, *rate, b"data", size)
+        sound = (self._channels, SAMPLE_RATE, SAMPLE_RATE * self._step, self._step, 8 * SAMPLE_BYTES)
+        header = HEADER.pack(b"RIFF", size + HEADER.size - 8, b"WAVE", b"fmt ", 16, 1, *sound, b"data", size)
         self._file.seek(0)
         self._file.write(header)
 
@@ -94,11 +99,12 @@ class WavFile:
 class Recorder:
     """Takes blocks without ever waiting and writes them within `FLUSH_EVERY`; a full disk ends the recording only."""
 
-    def __init__(self, path: Path, block_samples: int, notify: Notify) -> None:
+    def __init__(self, path: Path, block_samples: int, notify: Notify, channels: Literal[1, 2] = 1) -> None:
         self._path = path
+        self._channels = channels
         self._block_samples = block_samples
         self._notify = notify
-        self._wav = WavFile(path)
+        self._wav = WavFile(path, channels)
         self._lock = threading.Lock()
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
@@ -119,16 +125,17 @@ class Recorder:
                 self._thread = threading.Thread(target=self._run, name="meshchat-recording", daemon=True)
                 self._thread.start()
             if self._missed_samples or self._waiting_samples >= WAITING_SAMPLES_MAX:
-                self._missed_samples += gap + block.size
+                self._missed_samples += gap + len(block)
                 return
             if gap > 0:
-                self._waiting.append(silence(gap))
-            self._waiting.append(block.copy())
-            self._waiting_samples += gap + block.size
+                self._waiting.append(silence(gap, self._channels))
+            self._waiting.append((folded(block) if self._channels == 1 else spread(block)).copy())
+            self._waiting_samples += gap + len(block)
 
     def describe(self) -> str:
         """`file call.wav (48000 Hz, 1 channel, 16 bits)`"""
-        return f"file {self._path} ({SAMPLE_RATE} Hz, 1 channel, 16 bits)"
+        channels = "1 channel" if self._channels == 1 else "2 channels"
+        return f"file {self._path} ({SAMPLE_RATE} Hz, {channels}, 16 bits)"
 
     def close(self) -> None:
         """Write what waits and finish the file; harmless the second time. Not while `write` runs."""
@@ -158,8 +165,9 @@ class Recorder:
         if missed:
             lost = f"{missed / SAMPLE_RATE:.1f} s"
             guarded_notify(self._notify, f"The disk was too slow for {self._path}: {lost} of it are silence.")
-        for start in range(0, missed * SAMPLE_BYTES, len(ZEROS)):
-            self._wav.append(ZEROS[: missed * SAMPLE_BYTES - start])
+        lost_bytes = missed * SAMPLE_BYTES * self._channels
+        for start in range(0, lost_bytes, len(ZEROS)):
+            self._wav.append(ZEROS[: lost_bytes - start])
 
     def _end(self, fault: OSError) -> None:
         with self._lock:

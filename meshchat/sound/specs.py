@@ -1,7 +1,7 @@
 """The words that name a microphone or a speaker, read into one small record each.
 
 Microphone: `default`, a device's name or number, a sound file, `loop:` and a sound file, `tone:` and hertz, `silence`.
-Speaker: `default`, a device's name or number, a file ending in .wav, `null`.
+Speaker: `default`, a device's name or number, a file ending in .wav, `stereo:` and such a file, `null`.
 
 The loop mark stands in front: behind the name, `x.wav:loop` is a legal file name on Linux and an alternate data
 stream on Windows, while no drive has four letters (`loop:C:\\sounds\\x.wav` reads as meant). What looks like a file is
@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from meshchat.errors import AudioError
 
@@ -21,7 +22,9 @@ MICROPHONES = (
     "default, a device's name or number, a sound file, loop:FILE, tone:HZ (20 to 20000) or silence are what a "
     "microphone can be"
 )
-SPEAKERS = "default, a device's name or number, a file ending in .wav or null are what a speaker can be"
+SPEAKERS = (
+    "default, a device's name or number, a file ending in .wav, stereo:FILE.wav or null are what a speaker can be"
+)
 
 SOUND_ENDINGS = frozenset(
     (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".m4a", ".aac")
@@ -46,6 +49,8 @@ class FileSpec:
 
     path: Path
     loop: bool = False
+    channels: Literal[1, 2] = 1
+    """How many are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,8 @@ def parse_microphone(spec: str) -> DeviceSpec | FileSpec | ToneSpec | NothingSpe
         return ToneSpec(_hertz(spec))
     if spec.startswith("loop:"):
         return FileSpec(_path(spec.removeprefix("loop:"), MICROPHONES), loop=True)
-    if spec == "null":
-        raise AudioError(f"null is a speaker, not a microphone: {MICROPHONES}")
+    if spec == "null" or spec.startswith("stereo:"):
+        raise AudioError(f"{spec} is a speaker, not a microphone: {MICROPHONES}")
     return FileSpec(Path(spec).expanduser()) if _looks_like_file(spec) else _device(spec, MICROPHONES)
 
 
@@ -79,12 +84,12 @@ def parse_speaker(spec: str) -> DeviceSpec | FileSpec | NothingSpec:
         return NothingSpec()
     if spec == "silence" or spec.startswith(("tone:", "loop:")):
         raise AudioError(f"{spec} is a microphone, not a speaker: {SPEAKERS}")
-    if not _looks_like_file(spec):
+    if not spec.startswith("stereo:") and not _looks_like_file(spec):
         return _device(spec, SPEAKERS)
-    path = Path(spec).expanduser()
+    path = _path(spec.removeprefix("stereo:"), SPEAKERS)
     if path.suffix.lower() != ".wav":
         raise AudioError(f"{path} cannot be recorded: sound is written as WAV, so name a file ending in .wav")
-    return FileSpec(path)
+    return FileSpec(path, channels=2 if spec.startswith("stereo:") else 1)
 
 
 def recording_path(spec: str) -> Path | None:
@@ -100,7 +105,8 @@ def seen_from_anywhere(spec: str, parsed: DeviceSpec | FileSpec | ToneSpec | Not
     """The same words, with the whole path where they name a file: good for a process with another working folder."""
     if not isinstance(parsed, FileSpec):
         return spec
-    return ("loop:" if parsed.loop else "") + str(parsed.path.absolute())
+    mark = "loop:" if parsed.loop else "stereo:" if parsed.channels == 2 else ""
+    return mark + str(parsed.path.absolute())
 
 
 def _hertz(spec: str) -> float:

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import soxr
 
+from meshchat.channels import folded, spread
 from meshchat.sound.guard import OnFrame, Pull, silence
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 from meshchat.urgency import put_sound_first
@@ -100,7 +101,8 @@ class OutputTurns(_Turns):
     def __init__(self, rate_hz: int, channels: int, block_samples: int, pull: Pull) -> None:
         super().__init__(rate_hz, channels, block_samples)
         self._pull = pull
-        self._resampler = _resampler(SAMPLE_RATE, rate_hz)
+        self._ready = silence(0, channels)
+        self._resampler = _resampler(SAMPLE_RATE, rate_hz, channels)
 
     def __call__(self, data: memoryview, frames: int, times: StreamTimes, status: object) -> None:
         """PortAudio's callback; `data` is float32, interleaved, to be filled."""
@@ -109,22 +111,23 @@ class OutputTurns(_Turns):
             played = self._gather(frames)
         except Exception:
             self._tell()
-            played = silence(frames)
-        data[:] = np.repeat(played, self.channels).tobytes()
+            played = silence(frames, self.channels)
+        data[:] = played.tobytes()
 
     def _gather(self, frames: int) -> Samples:
         for _ in range(PULLS_PER_TURN_MAX):
-            if self._ready.size >= frames:
+            if len(self._ready) >= frames:
                 break
-            block = self._pull(self._block_samples, time.monotonic())
+            pulled = self._pull(self._block_samples, time.monotonic())
+            block = folded(pulled) if self.channels == 1 else spread(pulled)
             made = block if self._resampler is None else self._resampler.resample_chunk(block)
             self._ready = np.concatenate([self._ready, made])
         played, self._ready = self._ready[:frames], self._ready[frames:]
-        return np.concatenate([played, silence(frames - played.size)])
+        return np.concatenate([played, silence(frames - len(played), self.channels)])
 
 
-def _resampler(in_hz: int, out_hz: int) -> soxr.ResampleStream | None:
-    return None if in_hz == out_hz else soxr.ResampleStream(in_hz, out_hz, 1, vr=True)
+def _resampler(in_hz: int, out_hz: int, channels: int = 1) -> soxr.ResampleStream | None:
+    return None if in_hz == out_hz else soxr.ResampleStream(in_hz, out_hz, channels, vr=True)
 
 
 def _age(times: StreamTimes, block: Seconds) -> Seconds:

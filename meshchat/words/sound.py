@@ -40,7 +40,7 @@ def _add_microphone(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_speaker(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", metavar="SINK", help="default, a device, FILE.wav or null")
+    parser.add_argument("spec", metavar="SINK", help="default, a device, FILE.wav, stereo:FILE.wav or null")
     _add_keep(parser)
 
 
