@@ -67,6 +67,7 @@ def _dispatch(words: argparse.Namespace) -> int:
     if words.word == "demo":
         return _run_demo(words)
     words.display = has_display(os.environ, sys.platform)
+    words.true_colour = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
     expected = (KeyboardInterrupt,) if given.get("follow") else ()  # the way to end what goes on for ever
     with contextlib.suppress(*expected):
         answer = asyncio.run(_done(config.profile_of(given, os.environ), words))

@@ -201,8 +201,8 @@ class Glass:
             self._draw_all()
 
     def _line(self) -> str:
-        size = self._size
-        return self._numbers.line(size.width, size.height, self._place.scale / UNIT, self._view.exact, time.monotonic())
+        screen = f"{self._size.width}x{self._size.height} at {self._place.scale / UNIT:.0%}"
+        return self._numbers.line(screen, self._view.exact, time.monotonic())
 
     def _bid_farewell(self) -> None:
         why = f"{self._alias}: {self._follower.over}"

@@ -31,14 +31,14 @@ class Numbers:
         """A picture is on the glass, the first part of which came at `since`."""
         self._shown.append((now, now - since))
 
-    def line(self, width: int, height: int, scale: float, exact: bool, now: Seconds) -> str:
-        """All of them on a line."""
+    def line(self, screen: str, exact: bool, now: Seconds) -> str:
+        """All of them on a line; `screen` tells its size and how it is drawn."""
         while self._shown and self._shown[0][0] < now - SPAN_S:
             self._shown.popleft()
         while self._came and self._came[0][0] < now - SPAN_S:
             self._came.popleft()
         mbit = sum(size for _, size in self._came) * 8 / SPAN_S / MBIT
-        words = [f"{len(self._shown) / SPAN_S:.0f} fps", f"{mbit:.2f} Mbit/s", f"{width}x{height} at {scale:.0%}"]
+        words = [f"{len(self._shown) / SPAN_S:.0f} fps", f"{mbit:.2f} Mbit/s", screen]
         if self._shown:
             delay = statistics.median(each for _, each in self._shown)
             words.append(f"drawn {delay * 1000:.1f} ms after it came")
