@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from meshchat.errors import Refused
+from meshchat.peers.roomclock import STEP_MS
 from meshchat.units import Seconds
 from tests.simulation import Village
 from tests.villager import Villager
@@ -23,6 +24,8 @@ class Written:
     at: Seconds
     readers: dict[str, Seconds]
     """Whom the author had known for a while, itself included: names, and since when each was in the room."""
+    behind: bool
+    """Whether its clock had not met the room's: then it is dated too early, and sorts as something old."""
 
 
 _written: WeakKeyDictionary[Village, list[Written]] = WeakKeyDictionary()
@@ -47,23 +50,34 @@ def say(village: Village, name: str, text: str) -> None:
     except Refused:
         return
     readers = {each.name: each.entered_at for each in village.peers.values() if each is peer or peer.knew(each, now)}
-    _written.setdefault(village, []).append(Written(text, now, readers))
+    _written.setdefault(village, []).append(Written(text, now, readers, _is_behind(village, peer)))
+
+
+def _is_behind(village: Village, peer: Villager) -> bool:
+    """Whether somebody's room clock is far ahead of that peer's."""
+    own, now = peer.reading(village.now), village.now
+    shown = [each.reading(now) for each in village.peers.values()]
+    return own is not None and any(each is not None and each > own + STEP_MS for each in shown)
 
 
 def unread(village: Village, part: list[Villager]) -> Iterator[str]:
     """9: whoever was there shows what its neighbours show, in the same order, and nothing from before it came.
 
-    Neighbours are whom packets reach: old lines do not pass through one who came after they were said.
+    Neighbours are whom packets reach: old lines do not pass through one who came after they were said. When something
+    was said is what its author's clock showed, and clocks meet when people do. So what is dated by a clock that had met
+    nobody's is promised to nobody, and who comes while some are apart may be handed something from before. A liar may
+    say its own words again.
     """
     chats = {peer.name: peer.chat() for peer in part}
+    retold = {text for peer in village.peers.values() for text in peer.retold}
     for written in _written.get(village, []):
         holders = [peer for peer in part if written.text in chats[peer.name]]
         for peer in part:
             if peer in holders:
-                early = written.at < peer.entered_at - BEFORE_S and village.seed % 3
-                if early:
+                early = written.at < peer.entered_at - BEFORE_S and not peer.entered_apart
+                if early and written.text not in retold:
                     yield f"9: {peer.name} shows {written.text!r}, from before it came"
-            elif written.readers.get(peer.name) == peer.entered_at:
+            elif written.readers.get(peer.name) == peer.entered_at and not written.behind:
                 tellers = [each.name for each in holders if _tells(village, each, peer, written.at)]
                 if tellers:
                     yield f"9: {peer.name} lacks {written.text!r}, which {tellers} have"

@@ -61,7 +61,10 @@ class Liar:
             return
         for link in list(self._peer.node.links.values()):
             if link.admitted:
-                self._village.inject(self._peer.name, link.peer, self._lie(link.peer))
+                lie = self._lie(link.peer)
+                if isinstance(lie, Lines):
+                    self._peer.retold.update(each.text for each in lie.lines if each.author == self._peer.id)
+                self._village.inject(self._peer.name, link.peer, lie)
         self._village.after(self._rng.uniform(0.1, 2) * PAUSE_S, self._next)
 
     def _orders(self, law: Law | None, victim: PeerId) -> list[Message]:

@@ -25,7 +25,7 @@ from meshchat.peers.node import Node
 from meshchat.peers.room import open_room
 from meshchat.units import Address, PeerId, RoomId, Seconds
 from tests.breaths import breathe
-from tests.villager import SealingWax, Villager
+from tests.villager import SealingWax, Villager, are_apart
 
 HANDSHAKE_S = 0.03
 """A QUIC handshake with a Retry on a LAN."""
@@ -103,6 +103,7 @@ class Village:
         room_id, link_secret = self.rooms.get(room, (open_room(room), None))
         for name in names:
             peer = self.peers[name]
+            peer.entered_apart = are_apart([each.reading(self.now) for each in self.peers.values()])
             peer.node.enter(room_id, room, self.clock(peer), secret or link_secret, statement)
             self._settle(peer)
             for other in list(self.peers.values()) if introduce else ():
@@ -224,7 +225,7 @@ class Village:
 
     def clock(self, peer: Villager) -> Seconds:
         """What that peer's own clock shows."""
-        return (self.now if peer.asleep_since is None else peer.asleep_since) + peer.offset
+        return peer.clock(self.now)
 
     def _at(self, when: Seconds, act: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (when, next(self._numbers), act))

@@ -69,6 +69,25 @@ def test_a_split_brings_what_one_wrote_who_is_gone_since() -> None:
     assert chats(village) == {name: ["remember me"] for name in ("ann", "bob", "eve")}
 
 
+def test_who_was_cut_off_while_somebody_came_gets_from_it_what_one_wrote_who_is_gone_since() -> None:
+    village = gathered("ann", "bob", "eve")
+    village.cut(["bob"], ["ann", "eve", "gil"])
+    village.run(0.3)
+    village.born("gil")
+    village.enter(["gil"])  # it hears of bob, who is in the list still; bob has never heard of it
+    village.run(QUIET_S)
+    say(village, "ann", "remember me")
+    village.run(1.0)
+    say(village, "gil", "so long")
+    village.run(1.0)
+    for name in ("ann", "eve"):
+        village.leave(name)
+    village.heal()
+    village.run(QUIET_S)
+    assert chats(village)["bob"] == chats(village)["gil"] == ["remember me", "so long"]
+    assert village.sent["bob"] < 300, "and does not ask for ever"
+
+
 def test_whoever_comes_gets_nothing_that_was_said_before() -> None:
     village = gathered("ann", "bob")
     say(village, "ann", "before")

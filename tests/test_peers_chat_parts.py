@@ -11,12 +11,13 @@ from msgspec import structs
 
 from meshchat.errors import Refused, UsageError, WireError
 from meshchat.peers import effects as out
+from meshchat.peers.arrivals import Arrivals
 from meshchat.peers.chat import LIVE, OWN, Chat
 from meshchat.peers.history import History
-from meshchat.peers.lines import HELD_MAX, Lack, Line, Lines, id_of, signed_part
+from meshchat.peers.lines import HELD_MAX, Lack, Line, Lines, Tally, id_of, signed_part
 from meshchat.peers.mentions import mentions
-from meshchat.peers.messages import LENGTH_BYTES, decode, describe, encode
-from meshchat.peers.roomclock import CLOCK_MAX, LEAP_MS, STEP_MS, RoomClock
+from meshchat.peers.messages import LENGTH_BYTES, Beat, decode, describe, encode
+from meshchat.peers.roomclock import CLOCK_MAX, FREE_MAX, LEAP_MS, STEP_MS, RoomClock
 from meshchat.units import TEXT_CHARACTERS_MAX, TEXT_LINES_MAX, PeerId, RoomId, safe_lines
 from tests.simulation import Village
 from tests.villager import SealingWax
@@ -67,12 +68,39 @@ def test_the_clock_never_runs_back_and_every_stamp_is_later_than_all_that_was_to
         last = stamp
 
 
-def test_a_liar_pushes_the_clock_by_one_leap_a_second_at_most() -> None:
+def test_clocks_that_are_years_apart_meet_at_once() -> None:
+    clock = RoomClock(0, 0.0)
+    assert clock.follow(1_800_000_000_000, 10.0)
+    assert clock.read(10.0) == 1_800_000_000_000
+
+
+def test_a_liar_pushes_the_clock_past_half_of_its_range_by_one_leap_a_second_at_most() -> None:
     clock = RoomClock(0, 0.0)
     for _ in range(100):
         clock.follow(CLOCK_MAX, 10.0)
-    assert clock.read(10.0) <= 10_000 + LEAP_MS
+    assert clock.read(10.0) <= FREE_MAX + LEAP_MS
     assert clock.follow(clock.read(10.0) + STEP_MS, 10.0), "but a minute is nobody's lie"
+
+
+def test_what_most_neighbours_show_is_followed_faster_than_one_liar_and_in_spite_of_it() -> None:
+    clock, backed = RoomClock(0, 0.0), FREE_MAX + 10 * LEAP_MS
+    clock.follow(CLOCK_MAX, 10.0)
+    assert clock.follow(backed, 10.0, backed_ms=backed)
+
+
+def test_one_neighbour_alone_backs_nobody() -> None:
+    made = village("ann", "liar", "eve")
+    ann, liar, eve = made.peers.values()
+    far = FREE_MAX + 10 * LEAP_MS
+
+    def pushed_to() -> int:
+        chat_of(made, "ann").received(ann.node.links[liar.id], Beat(1, 0, 0, None, False, None, 1, tally=tally))
+        return chat_of(made, "ann").clock.read(made.clock(ann))
+
+    tally = Tally(0, far, "0" * 16)
+    assert pushed_to() <= FREE_MAX + LEAP_MS
+    chat_of(made, "ann")._views[eve.id].tally = tally
+    assert pushed_to() == far
 
 
 # The pile
@@ -219,6 +247,42 @@ def test_a_newcomer_that_asks_for_everything_gets_what_was_said_since_it_came() 
     assert [[each.text for each in told.lines] for told in served if isinstance(told, Lines)] == [["public"]]
     chat_of(made, "ann").received(spy, Lack(0, CLOCK_MAX, ()))
     assert ann.node.effects() == [], "and not again at once"
+
+
+def test_one_who_slept_hands_a_newcomer_nothing_of_what_it_missed_itself() -> None:
+    made = village("ann", "bob")
+    made.sleep("bob")
+    made.run(20)
+    chat_of(made, "ann").say("while bob slept", made.clock(made.peers["ann"]))
+    made.run(20)
+    made.born("spy")
+    made.enter(["spy"])
+    made.run(5)
+    made.rouse("bob")
+    made.run(10)
+    bob, spy = made.peers["bob"], made.peers["spy"]
+    assert bob.chat() == ["while bob slept"]
+    bob.node.effects()
+    chat_of(made, "bob").received(bob.node.links[spy.id], Lack(0, CLOCK_MAX, ()))
+    assert bob.node.effects() == []
+
+
+def test_what_was_noted_by_a_clock_that_was_behind_is_noted_anew() -> None:
+    arrivals, before, now = Arrivals(50), PeerId("aa" * 32), PeerId("bb" * 32)
+    arrivals.note(before, 60, 1.0)
+    arrivals.note(now, 9_000, 9.0)
+    arrivals.met(7_000, 9.5)
+    assert (arrivals.own, arrivals.of(before), arrivals.of(now)) == (7_050, 60, 16_000)
+    arrivals.met(7_000, 30.0)
+    assert (arrivals.own, arrivals.of(before), arrivals.of(now)) == (7_050, 60, 16_000)
+
+
+def test_a_nap_right_after_we_came_does_not_make_us_come_later() -> None:
+    arrivals = Arrivals(50)
+    arrivals.met(7_000, 1.0)
+    arrivals.slept()
+    arrivals.met(60_000, 2.0)
+    assert arrivals.own == 7_050
 
 
 def test_what_breaks_a_bound_is_no_message() -> None:

@@ -17,9 +17,6 @@ from tests.simulation import Village
 
 BUDGET_S = 8.0
 
-CHAT = ": 9: "
-"""How a broken promise of the chat is told."""
-
 KNOWN = (
     3,
     5,
@@ -44,6 +41,15 @@ KNOWN = (
     1298,
     1638,
     6418,
+    485,
+    1055,
+    1945,
+    2953,
+    5273,
+    765628975049041,
+    20019,
+    20657,
+    30239,
 )
 """Seeds that once found a mistake."""
 
@@ -61,8 +67,6 @@ def test_a_run_is_told_by_its_seed_alone() -> None:
 def test_random_rooms_keep_their_promises() -> None:
     first = random.SystemRandom().randrange(1 << 40) * 1000 + 1  # never the hundred of seed 0: that takes a minute
     runs, failed = search(iter(range(first, first + 900)), time.monotonic() + BUDGET_S)
-    # docs/election.md tells which storms the chat's promise does not outlast yet; its stories hold it.
-    failed = [run for run in failed if not all(CHAT in each for each in run.broken)]
     assert not failed, "\n\n".join(map(tell, failed))
     assert runs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from meshchat.locks.law import Law
 from meshchat.peers import effects as out
 from meshchat.peers.node import GOODBYES, Node
-from meshchat.peers.roomclock import CLOCK_MAX
+from meshchat.peers.roomclock import CLOCK_MAX, STEP_MS
 from meshchat.units import Address, PeerId, Seconds
 
 SETTLED_S: Seconds = 3.0
@@ -54,6 +54,10 @@ class Villager:
     """What its clock shows beyond the village's."""
     restarted_at: Seconds = -math.inf
     honest: bool = True
+    entered_apart: bool = False
+    """Whether the room's clock showed different times to those who were there when it came."""
+    retold: set[str] = field(default_factory=set)
+    """Words of its own that it said again, once it was a liar."""
     events: list[tuple[Seconds, out.Event]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """Why it closed links for what came on them."""
@@ -101,6 +105,15 @@ class Villager:
         self.node, self.alive, self.frozen, self.asleep_since = node, True, False, None
         self.held, self.tick_at, self.restarted_at = [], None, now
         self.begin(seed, now)
+
+    def clock(self, now: Seconds) -> Seconds:
+        """What its own clock shows at that time of the village's."""
+        return (now if self.asleep_since is None else self.asleep_since) + self.offset
+
+    def reading(self, now: Seconds) -> int | None:
+        """What the room's clock shows to it; None for those whose clock nobody has to follow."""
+        counts = self.alive and self.honest and self.node.room
+        return self.node.room.chat.clock.read(self.clock(now)) if counts and self.node.room else None
 
     def law(self) -> Law | None:
         """What holds in its room, as far as it knows."""
@@ -152,6 +165,12 @@ class Villager:
         before = [leader for when, leader in told if when < at][-1:]
         followed = before + [leader for when, leader in told if when >= at]
         return [leader for number, leader in enumerate(followed) if number and leader != followed[number - 1]]
+
+
+def are_apart(readings: Iterable[int | None]) -> bool:
+    """Whether the room's clock shows times to some that others would take for a liar's."""
+    shown = [each for each in readings if each is not None]
+    return bool(shown) and max(shown) > min(shown) + STEP_MS
 
 
 def stay_in_spite(peer: Villager) -> None:

@@ -202,10 +202,10 @@ class Chair:
             self._publish()
 
     def publish_soon(self) -> None:
-        """Tells the list again, in a moment if it was told just now."""
+        """Tells the list again, in a moment: half a big room may come at once, when a split ends."""
         if self._publish_at is None:
-            pause = max(PUBLISH_PAUSE_S, self._circle.every)
-            self._publish_at = max(self._circle.now, self._published_at + pause)
+            every, now = self._circle.every, self._circle.now
+            self._publish_at = max(now + every / 4, self._published_at + max(PUBLISH_PAUSE_S, every))
 
     def beat(self, link: Link) -> None:
         """A sign of life to that peer, with all there is to tell."""
@@ -284,7 +284,7 @@ class Chair:
             self._changed()
 
     def _changed(self) -> None:
-        """Another claim is in force: everybody hears of it at once."""
+        """Another claim is in force: whoever does not say that it follows it hears of it at once."""
         claim = self.election.followed
         assert claim is not None
         self._circle.wishes.append(out.CoordinatorChanged(claim))
@@ -293,7 +293,8 @@ class Chair:
         else:
             self._open_book()
         for link in self._members():
-            self.beat(link)
+            if link.claim != claim:
+                self.beat(link)
 
     def _open_book(self) -> None:
         """The list is ours from now on: who is gone is struck, who is here is admitted, best placed first."""

@@ -6,8 +6,13 @@ says which notes it has, and is given the others. So no coordinator is needed, n
 sides of a split end with one pile.
 
 Who comes gets nothing that was said before: each member remembers what the room's clock read when it first saw another
-in the room, and hands it nothing older; and each takes nothing older than its own coming from anybody but the author
-itself. Being lost from sight does not count as going, so that whoever was cut off gets what it missed.
+in the room, or in the coordinator's list, and hands it nothing older; and each takes nothing older than its own coming
+from anybody but the author itself. Being lost from sight does not count as going, so that whoever was cut off gets what
+it missed.
+
+Of two members one may have known of the other first: whoever is cut off while somebody comes stands in the newcomer's
+list, and sees the newcomer later. So the beats compare what was said since both knew each other, which both should
+hold; and where there is something from between, whoever knew first tells a second digest, of what it has for the other.
 
 Not taken: an order given by the coordinator, which stops with it and forks in a split. Not taken: numbers for each
 author's lines, by which a liar who writes two lines under one number divides the room.
@@ -22,11 +27,13 @@ import msgspec
 
 from meshchat.errors import Refused, UsageError, WireError
 from meshchat.peers import effects as out
+from meshchat.peers.arrivals import Arrivals
 from meshchat.peers.budget import Budget, Rate
 from meshchat.peers.circle import Circle
-from meshchat.peers.history import History
+from meshchat.peers.history import DIGEST_OF_NOTHING, History
 from meshchat.peers.lines import (
     LINES_MAX,
+    Early,
     Lack,
     Line,
     LineId,
@@ -38,7 +45,7 @@ from meshchat.peers.lines import (
 )
 from meshchat.peers.links import Link
 from meshchat.peers.messages import Beat, Message
-from meshchat.peers.roomclock import RoomClock
+from meshchat.peers.roomclock import FREE_MAX, RoomClock
 from meshchat.units import TEXT_CHARACTERS_MAX, TEXT_LINES_MAX, PeerId, RoomId, Seconds, bound, safe_lines
 
 OWN = Rate(burst=8, per_s=1.0)
@@ -59,6 +66,10 @@ ASK_PAUSE_S: Seconds = 0.3
 ASK_PAUSE_S_MAX: Seconds = 10.0
 """Before the same member is asked again that had nothing new; each time twice as long, up to this."""
 
+EARLY_TRIES_MAX = 4
+"""How often a member is asked for what it holds from before we knew it, while nothing new comes of it: we may hold more
+there than it may be told, and then the digests stay apart for good."""
+
 ANSWER_S: Seconds = 5.0
 """So long after a question its answer is taken; lines of others that nobody asked for are not."""
 
@@ -69,7 +80,7 @@ SERVE_BYTES_MAX = 48 * 1024
 """Most in one answer: a third of what a message may have."""
 
 TABLE_MAX = 512
-"""Most members and authors remembered; the oldest is forgotten first, and is then a newcomer."""
+"""Most authors whose pace is remembered; the oldest is forgotten first, and may write a few at once again."""
 
 FLOOD_SAID_S: Seconds = 10.0
 """Between two complaints about floods."""
@@ -84,6 +95,8 @@ class View:
     ask_at: Seconds = 0.0
     pause: Seconds = ASK_PAUSE_S
     served_at: Seconds = -SERVE_PAUSE_S
+    early_tries: int = 0
+    """How often it was asked for what is before the floor, since its tally of that changed or it had something new."""
 
 
 class Chat:
@@ -97,9 +110,7 @@ class Chat:
         self._circle = circle
         self._room = room
         self._members = members
-        self._since = self.clock.read(now)
-        self._known: dict[PeerId, int] = {}
-        """When each member was first seen here, by the room's clock."""
+        self._arrivals = Arrivals(self.clock.read(now))
         self._views: dict[PeerId, View] = {}
         self._own = Budget(OWN, now)
         self._live: dict[PeerId, Budget] = {}
@@ -132,30 +143,30 @@ class Chat:
 
     def noticed(self, peer: PeerId) -> None:
         """A member is here, linked with us or not; if it was here before and only out of sight, nothing changes."""
-        if peer not in self._known:
-            self._known[peer] = self.clock.read(self._circle.now)
-            bound(self._known, TABLE_MAX)
+        self._arrivals.note(peer, self.clock.read(self._circle.now), self._circle.now)
+
+    def wake(self) -> None:
+        """The machine slept."""
+        self._arrivals.slept()
 
     def unlinked(self, peer: PeerId, *, goodbye: bool) -> None:
         """The link to a member is gone, or (`goodbye`) the member itself."""
         self._views.pop(peer, None)
         if goodbye:
-            self._known.pop(peer, None)
+            self._arrivals.forget(peer)
 
     def tally(self, link: Link) -> Tally:
         """What to tell in a beat; it sets the clocks too, so it is told even where there is nothing to compare."""
-        told = self._view(link).tally
-        floor = max(self._floor(link), told.floor if told else 0)
+        told, ours = self._view(link).tally, self._floor(link)
+        floor = max(ours, told.floor if told else 0)
         upto = max(floor, self.clock.read(self._circle.now) - LAG_MS)
-        return Tally(floor, upto, self.history.digest(floor, upto))
+        return Tally(floor, upto, self.history.digest(floor, upto), self._early(ours, floor))
 
     def received(self, link: Link, message: Message) -> None:
         """A member wrote, lacks something, or tells what it holds. `WireError` for what its author did not sign."""
         match message:
             case Lines(lines):
-                asked = self._circle.now - self._view(link).asked_at <= ANSWER_S
-                for line in lines:
-                    self._take(link, line, asked=asked)
+                self._take_all(link, lines)
             case Lack():
                 self._serve(link, message)
             case Beat(tally=Tally() as tally):
@@ -166,21 +177,53 @@ class Chat:
     def _compare(self, link: Link, tally: Tally) -> None:
         """Asks whoever holds other lines than we for those that we lack, if we do."""
         now, view = self._circle.now, self._view(link)
-        changed, view.tally = view.tally is None or tally.digest != view.tally.digest, tally
-        self.clock.follow(tally.upto, now)
+        before, view.tally = view.tally, tally
+        self._follow(tally.upto)
         if tally.floor < self._floor(link):  # it does not know yet how far back we go together: the next beat will
             return
-        if tally.digest == self.history.digest(tally.floor, tally.upto):
+        if before is None or _digests(before)[1] != _digests(tally)[1]:
+            view.early_tries = 0
+        early = self._lacks_early(tally, view)
+        if not early and tally.digest == self.history.digest(tally.floor, tally.upto):
             view.pause = ASK_PAUSE_S
             return
-        if changed:
+        if before is None or _digests(before) != _digests(tally):
             view.ask_at, view.pause = min(view.ask_at, now + ASK_PAUSE_S), ASK_PAUSE_S
-        if now < self._ask_at or now < view.ask_at:
-            return
-        self._ask_at, view.asked_at = now + ASK_PAUSE_S, now
+        if now >= self._ask_at and now >= view.ask_at:
+            view.early_tries += early
+            self._ask(link, view, tally.early.floor if early and tally.early else tally.floor, tally.upto)
+
+    def _follow(self, told_ms: int) -> bool:
+        """Sets our clock by what somebody shows; False if that is too far ahead, for the moment."""
+        now, backed_ms = self._circle.now, 0
+        if told_ms > FREE_MAX:
+            shown = sorted(view.tally.upto for view in self._views.values() if view.tally)
+            backed_ms = shown[(len(shown) - 1) // 2] if len(shown) > 1 else 0
+        before = self.clock.read(now)
+        reached = self.clock.follow(told_ms, now, backed_ms=backed_ms)
+        self._arrivals.met(self.clock.read(now) - before, now)
+        return reached
+
+    def _early(self, ours: int, floor: int) -> Early | None:
+        """What we hold for a member from before it knew us; it may be ahead of our clock."""
+        upto = min(floor, self.clock.read(self._circle.now) - LAG_MS)
+        digest = self.history.digest(ours, upto)
+        return None if digest == DIGEST_OF_NOTHING else Early(ours, upto, digest)
+
+    def _lacks_early(self, tally: Tally, view: View) -> bool:
+        """Whether that member may have lines for us from before we knew it."""
+        told = tally.early
+        ours = max(self._arrivals.own, self.history.floor)
+        if told is None or view.early_tries >= EARLY_TRIES_MAX or told.upto <= ours:
+            return False
+        return told.digest != self.history.digest(told.floor, told.upto)
+
+    def _ask(self, link: Link, view: View, floor: int, upto: int) -> None:
+        now = self._circle.now
+        self._ask_at, view.asked_at = now + max(ASK_PAUSE_S, self._circle.every), now
         view.ask_at, view.pause = now + view.pause, min(2 * view.pause, ASK_PAUSE_S_MAX)
-        held = self.history.held(tally.floor, tally.upto)
-        self._circle.send(link.peer, Lack(tally.floor, tally.upto, tuple(held)))
+        floor = max(floor, self._arrivals.own, self.history.floor)
+        self._circle.send(link.peer, Lack(floor, upto, tuple(self.history.held(floor, upto))))
 
     def _view(self, link: Link) -> View:
         return self._views.setdefault(link.peer, View())
@@ -188,21 +231,29 @@ class Chat:
     def _floor(self, link: Link) -> int:
         """What is older than this does not concern that member and us both."""
         self.noticed(link.peer)
-        return max(self._since, self._known[link.peer], self.history.floor)
+        return max(self._arrivals.own, self._arrivals.of(link.peer), self.history.floor)
+
+    def _take_all(self, link: Link, lines: tuple[Line, ...]) -> None:
+        view, before = self._view(link), len(self.history)
+        asked = self._circle.now - view.asked_at <= ANSWER_S
+        for line in lines:
+            self._take(link, line, asked=asked)
+        if asked and len(self.history) > before:  # it may have more
+            view.early_tries, view.pause = 0, ASK_PAUSE_S
 
     def _take(self, link: Link, line: Line, *, asked: bool) -> None:
         """Keeps a line that is new, wanted, not too fast, and signed; the cheap questions come first."""
         signed = signed_part(self._room, line)
-        line_id, now = id_of(signed), self._circle.now
+        line_id = id_of(signed)
         if line_id in self.history:
             return
         own_words = line.author == link.peer
-        wanted = own_words or (asked and line.clock > self._since)
+        wanted = own_words or (asked and line.clock > self._arrivals.own)
         if not wanted or line.clock <= self.history.floor or not self._affords(PeerId(line.author), asked=asked):
             self.dropped += 1
         elif not self._circle.notary.verify(PeerId(line.author), signed, line.proof):
             raise WireError("a line of the chat that its author did not sign")
-        elif self.clock.follow(line.clock, now):
+        elif self._follow(line.clock):
             self._keep(line_id, line)
         else:
             self.dropped += 1
@@ -243,3 +294,7 @@ class Chat:
         if told:
             view.served_at = now
             self._circle.send(link.peer, Lines(tuple(told)))
+
+
+def _digests(tally: Tally) -> tuple[str, str]:
+    return tally.digest, tally.early.digest if tally.early else DIGEST_OF_NOTHING

@@ -47,13 +47,24 @@ class Lines(Struct, frozen=True, tag_field="type", tag="lines", forbid_unknown_f
     lines: Annotated[tuple[Line, ...], Meta(max_length=LINES_MAX)]
 
 
+class Early(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which lines the sender holds for the receiver from before the receiver knew the sender."""
+
+    floor: Natural
+    """When the sender first knew of the receiver, or came itself, or how far back it remembers."""
+    upto: Natural
+    digest: Digest
+
+
 class Tally(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Which lines the sender holds: a digest of all those after `floor` up to `upto`, by the room's clock."""
 
     floor: Natural
-    """What is older concerns one of the two no more: it was said before it came, or it is forgotten."""
+    """Since when both know each other, and remember."""
     upto: Natural
     digest: Digest
+    early: Early | None = None
+    """Where the sender knew of the receiver first, and holds something from between."""
 
 
 class Lack(Struct, frozen=True, tag_field="type", tag="lack", forbid_unknown_fields=True):

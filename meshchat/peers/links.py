@@ -153,6 +153,8 @@ class Link:
         said = self.said
         if said is None or now - self.beaten_at >= BREATHS * every or not (said.hears_leader and self.hears_leader):
             return False
+        if (beat.tally and beat.tally.early) != (said.tally and said.tally.early):
+            return False
         ours = (beat.hears_leader, beat.claim, beat.roster, beat.book, _lines(beat.tally))
         return (
             ours == (True, said.claim, said.roster, said.book, _lines(said.tally))

@@ -151,7 +151,7 @@ class Node:
         for peer in list(self.links):
             self._drop(peer, "slept")
         if self.room:
-            self.room.chair.wake()
+            self.room.wake()
         self.directory.hurry(now)
 
     def rename(self, alias: str) -> None:

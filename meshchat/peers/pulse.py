@@ -28,8 +28,9 @@ class Pulse:
         return self._heap[0][0] if self._heap else math.inf
 
     def start(self, link: Link) -> None:
-        """A new link: its first beat is due now."""
-        link.beat_at = link.planned_at = self._circle.now
+        """A new link: a hello went out on it, so its first beat is due an interval later."""
+        link.beaten_at = self._circle.now
+        link.beat_at = link.planned_at = self._circle.now + self._circle.every
         heapq.heappush(self._heap, (link.planned_at, link.peer))
 
     def tick(self, now: Seconds) -> list[Link]:

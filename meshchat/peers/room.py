@@ -184,7 +184,9 @@ class Room:
         self.chair.list(link)
         self.door.welcome(link)
         leader = self._circle.links.get(self.election.leader) if self.election.leader else None
-        if leader and leader is not link:
+        if (
+            leader and leader is not link and link.claim is None
+        ):  # who has a coordinator gets the list, if ours is better
             self.tell_neighbours(link, [leader])
         self.chair.hear(link)
         if self._circle.book:
@@ -309,6 +311,11 @@ class Room:
         )
         if told:
             self._circle.send(link.peer, Neighbours(told[:MEMBERS_MAX]))
+
+    def wake(self) -> None:
+        """The machine slept: our claim may be outdated, and the room's clock stood still here."""
+        self.chair.wake()
+        self.chat.wake()
 
     def tick(self, now: Seconds) -> None:
         """Does what is due in the room."""

@@ -15,12 +15,20 @@ from meshchat.units import Seconds
 CLOCK_MAX = (1 << 53) - 1
 """Every number up to this is exact in any language that reads JSON."""
 
+FREE_MAX = 1 << 52
+"""Half of the range, 142,000 years: up to here anybody is followed at once, however far ahead, so that a board that
+starts in 1970, or two groups whose clocks are years apart, read each other from the first line."""
+
 STEP_MS = 60_000
-"""So far ahead may anybody be at any time."""
+"""Beyond, so far ahead may anybody be at any time."""
 
 LEAP_MS = 1 << 35
-"""So far (398 days) may somebody be ahead, once a second: a board that starts in 1970 catches up within a minute, and a
-liar needs three days to use the clock up."""
+"""So far (398 days) may somebody be ahead there, once a second: only a liar leads so far, and needs 36 hours to use the
+clock up."""
+
+BACKED_LEAP_MS = 1 << 40
+"""So far (35 years), where most of our neighbours show as much: whoever comes to a room that a liar has pushed is there
+32 times as fast as the liar was."""
 
 LEAP_S: Seconds = 1.0
 
@@ -32,7 +40,7 @@ class RoomClock:
         self._base_ms = max(0, time_of_day_ms)
         self._base_at = now
         self._last_ms = 0
-        self._leap_at = now
+        self._leap_at = {LEAP_MS: now, BACKED_LEAP_MS: now}
 
     def read(self, now: Seconds) -> int:
         """What it shows: never less than before."""
@@ -44,14 +52,20 @@ class RoomClock:
         self._last_ms = min(max(self.read(now), self._last_ms + 1), CLOCK_MAX)
         return self._last_ms
 
-    def follow(self, told_ms: int, now: Seconds) -> bool:
-        """Somebody shows `told_ms`; returns whether we show as much now. False: it is too far ahead, for the moment."""
+    def follow(self, told_ms: int, now: Seconds, *, backed_ms: int = 0) -> bool:
+        """Somebody shows `told_ms`; returns whether we show as much now. False: it is too far ahead, for the moment.
+
+        Most of those whom we are linked with, and at least two, show `backed_ms`.
+        """
         shown = self.read(now)
-        if told_ms > shown + STEP_MS:
-            if now < self._leap_at:
-                return False
-            self._leap_at = now + LEAP_S
-        reached = min(told_ms, shown + LEAP_MS)
+        reached = min(told_ms, FREE_MAX)
+        if told_ms <= shown + STEP_MS:
+            reached = told_ms
+        elif told_ms > FREE_MAX:
+            leap = BACKED_LEAP_MS if told_ms <= backed_ms + STEP_MS else LEAP_MS
+            if now >= self._leap_at[leap]:
+                self._leap_at[leap] = now + LEAP_S
+                reached = min(told_ms, max(shown, FREE_MAX) + leap)
         if reached > shown:
             self._base_ms, self._base_at = reached, now
         self._last_ms = max(self._last_ms, reached)
