@@ -7,6 +7,7 @@ daemon makes a `ControlServer`; anything else makes a `ControlClient`. Nothing h
 from meshchat.remote.client import ControlClient
 from meshchat.remote.commands import (
     GAIN_MAX,
+    SPEC_CHARACTERS_MAX,
     Alias,
     Appoint,
     Ban,
@@ -109,6 +110,7 @@ __all__ = [
     "GAIN_MAX",
     "LINE_BYTES_MAX",
     "PROTOCOL",
+    "SPEC_CHARACTERS_MAX",
     "Alias",
     "Answer",
     "Appoint",

@@ -7,6 +7,7 @@ What happens goes through `view.state.reduce`; what is wanted arrives as one of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 
 from meshchat import config, control
@@ -24,13 +26,24 @@ from meshchat.errors import MeshchatError, NoDaemon, UsageError
 from meshchat.units import Seconds, safe_text
 from meshchat.view import browser, window
 from meshchat.view.actions import ACTIONS, is_possible
-from meshchat.view.intents import Detach, Differed, Finish, Read, Seen, Start, StateChanged, Wish
+from meshchat.view.intents import (
+    Detach,
+    Differed,
+    Finish,
+    KeyReleased,
+    KeysHeld,
+    Read,
+    Seen,
+    Start,
+    StateChanged,
+    Wish,
+)
 from meshchat.view.main import MainScreen
 from meshchat.view.panes import Members
 from meshchat.view.reduce import reduce
 from meshchat.view.signs import DRAWN, PLAIN, Signs
 from meshchat.view.sound import SoundBox
-from meshchat.view.state import Compared, Happening, Looked, NoticeRead, State, Ticked, Told, WordsRead
+from meshchat.view.state import Compared, Equipped, Happening, Looked, NoticeRead, State, Ticked, Told, WordsRead
 from meshchat.view.welcome import WelcomeBox
 
 TICK_S: Seconds = 1.0
@@ -71,6 +84,17 @@ class MeshchatApp(App[str]):
         self._signs = signs
         self._browse = browse
         self._show = show
+        self._turn = asyncio.Lock()
+        """Held by whoever presses or lets go the key to talk: the latter must not overtake the former."""
+
+    def get_driver_class(self) -> type[Driver]:
+        """The way to the terminal; where Textual has its own for Linux and macOS, the one that hears releases too."""
+        found = super().get_driver_class()
+        if found.__name__ == "LinuxDriver":
+            from meshchat.view import holding
+
+            return holding.Driver
+        return found
 
     def on_mount(self) -> None:
         """Show the main screen and look for the daemon."""
@@ -107,6 +131,16 @@ class MeshchatApp(App[str]):
     def forget_notice(self) -> None:
         """It was read."""
         self.observe(NoticeRead())
+
+    @on(KeysHeld)
+    def note_keys(self) -> None:
+        """Keys can be held here."""
+        self.observe(Equipped())
+
+    @on(KeyReleased)
+    def release(self, event: KeyReleased) -> None:
+        """A key was let go."""
+        self.main.released(event.key)
 
     @on(Seen)
     def forget_words(self) -> None:
@@ -146,7 +180,8 @@ class MeshchatApp(App[str]):
         self.exit(None)
 
     def on_app_blur(self) -> None:
-        """The terminal's window is not in front any more."""
+        """The terminal's window is not in front any more, and whatever is let go now, nobody tells us."""
+        self.main.let_go()
         self.observe(Looked(here=False))
 
     def on_app_focus(self) -> None:
@@ -176,7 +211,8 @@ class MeshchatApp(App[str]):
     @work(group="wishes")
     async def _carry_out(self, command: control.Command) -> None:
         try:
-            answer = await self._attachment.ask(command)
+            async with self._turn if isinstance(command, control.Talk) else contextlib.nullcontext():
+                answer = await self._attachment.ask(command)
         except NoDaemon:
             return  # the line about the daemon says it
         except MeshchatError as error:

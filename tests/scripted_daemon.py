@@ -23,6 +23,7 @@ from meshchat.control import (
     Status,
 )
 from meshchat.errors import Refused
+from meshchat.units import THRESHOLD_DB, TransmitMode
 
 ADA, BOB, EVE = "ad" * 32, "b0" * 32, "ee" * 32
 KITCHEN, BOARD = "0a" * 16, "0b" * 16
@@ -66,6 +67,10 @@ class Script:
     refusal: str = ""
     chat: tuple[ChatLine, ...] = ()
     microphone: str = "default"
+    transmit: TransmitMode = "continuous"
+    threshold_db: float = THRESHOLD_DB
+    talking: bool = True
+    playing: control.PlayStatus | None = None
     listed: control.DeviceList | None = None
     screens: control.ScreenList = field(default_factory=lambda: control.ScreenList(None, ()))
     heard: list[Command] = field(default_factory=list)
@@ -74,7 +79,8 @@ class Script:
         return Status(
             peer_id=ADA, alias=self.alias, addresses=("192.168.1.4:47474",), port=47474, control="unix:/x",
             room=self.room, muted=self.muted, deafened=False, microphone=self.microphone, speaker="default",
-            uptime_s=1.0, version="0",
+            uptime_s=1.0, version="0", transmit=self.transmit, threshold_db=self.threshold_db, talking=self.talking,
+            playing=self.playing,
         )  # fmt: skip
 
     def devices(self) -> control.DeviceList:
@@ -141,17 +147,52 @@ class Script:
                 self.enter(room(member(BOB, "bob", coordinator=True), name=name))
             case control.Leave():
                 self.leave()
-            case control.Mute() | control.Unmute():
-                self.muted = isinstance(command, control.Mute)
-                self.publish(control.SelfChanged(self.alias, self.muted, False, "default", "default"))
-            case control.UseMicrophone(source=source):
-                self.microphone = source.partition(",")[0]
-                self.publish(control.SelfChanged(self.alias, self.muted, False, self.microphone, "default"))
-            case control.ShareStart() | control.ShareStop():
-                self.share(isinstance(command, control.ShareStart))
             case control.Alias(name=name):
                 self.alias = name
-                self.publish(control.SelfChanged(name, self.muted, False, "default", "default"))
+                self.tell()
+            case control.ShareStart() | control.ShareStop():
+                self.share(isinstance(command, control.ShareStart))
+            case _:
+                self.obey_about_sound(command)
+
+    def obey_about_sound(self, command: Command) -> None:
+        match command:
+            case control.Mute() | control.Unmute():
+                self.muted = isinstance(command, control.Mute)
+                self.tell()
+            case control.Transmit(mode=mode, threshold_db=threshold_db):
+                self.transmit, self.talking = mode, mode == "continuous"
+                self.threshold_db = self.threshold_db if threshold_db is None else threshold_db
+                self.tell()
+            case control.Talk(on=on):
+                self.talking = not self.talking if on is None else on
+                self.tell()
+            case control.UseMicrophone(source=source):
+                self.microphone = source.partition(",")[0]
+                self.tell()
+            case control.Play(file=file, volume=volume):
+                self.play(control.PlayStatus(file, 0.0, 125.0, False, volume))
+            case control.PlayStop():
+                self.play(None)
+
+    def tell(self) -> None:
+        """How one's own sound stands."""
+        self.publish(
+            control.SelfChanged(
+                self.alias,
+                self.muted,
+                False,
+                self.microphone,
+                "default",
+                self.transmit,
+                self.threshold_db,
+                self.talking,
+            )
+        )
+
+    def play(self, playing: control.PlayStatus | None) -> None:
+        self.playing = playing
+        self.publish(control.PlayChanged(playing))
 
     def share(self, sharing: bool) -> None:
         assert self.room is not None

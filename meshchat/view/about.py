@@ -20,7 +20,7 @@ from meshchat.view.state import Compared, State
 VOLUME_STEP = 0.25
 """One press: quiet enough to meet the right loudness, coarse enough to get there."""
 
-ABOUT_MEMBERS = ("member", "shared", "order")
+ABOUT_MEMBERS = ("member", "shared", "musical", "order")
 """When an action is about the member under the cursor."""
 
 
@@ -77,6 +77,14 @@ class MemberActions(Screen[None]):
             self._loudness[member.id] = member.volume
         gain = 0.0 if member.volume > 0.0 else self._loudness.pop(member.id, 1.0)
         self.post_message(Wish(control.Volume(member=member.id, gain=gain)))
+
+    def action_music_louder(self) -> None:
+        """What the member under the cursor plays."""
+        self._turn_music(VOLUME_STEP)
+
+    def action_music_softer(self) -> None:
+        """What the member under the cursor plays."""
+        self._turn_music(-VOLUME_STEP)
 
     def action_watch(self) -> None:
         """The screen of the member under the cursor."""
@@ -138,6 +146,12 @@ class MemberActions(Screen[None]):
         return obey
 
     def _turn(self, by: float) -> None:
-        self._wish(
-            lambda member: control.Volume(member=member.id, gain=min(max(member.volume + by, 0.0), control.GAIN_MAX))
-        )
+        self._wish(lambda member: control.Volume(member=member.id, gain=turned(member.volume, by)))
+
+    def _turn_music(self, by: float) -> None:
+        self._wish(lambda member: control.Volume(member=member.id, gain=turned(member.music_volume, by), music=True))
+
+
+def turned(gain: float, by: float) -> float:
+    """A gain that much louder, as far as it goes."""
+    return min(max(gain + by, 0.0), control.GAIN_MAX)

@@ -9,8 +9,11 @@ from textual.binding import Binding
 
 from meshchat.view.state import State
 
-When = Literal["always", "live", "in a room", "member", "shared", "moderator", "order", "lost", "noticed"]
-"""With what in sight an action has a meaning: a daemon, a room, another member or its screen chosen, trouble."""
+When = Literal[
+    "always", "live", "in a room", "member", "shared", "musical", "moderator", "order", "playing", "lost",
+    "noticed",
+]  # fmt: skip
+"""With what in sight an action has a meaning: a daemon, a room, another member, its screen or music chosen, trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,16 @@ ACTIONS = (
     Action("create", "n", "New", "open a new room, open to all here or locked", "live", shown=True),
     Action("join", "j", "Join", "join a room by its name or invite link, or call an address", "live", shown=True),
     Action("write", "t", "Write", "write to the room; Escape comes back", "in a room", shown=True),
-    Action("mute", "m,space,f2", "Mute", "mute or unmute your microphone", "live", shown=True),
+    Action("mute", "m,f2", "Mute", "mute or unmute your microphone", "live", shown=True),
     Action("deafen", "d,f3", "Deafen", "stop or start hearing the others", "live", shown=True),
-    Action("sound", "o", "Sound", "choose microphone and speaker, and try them", "live"),
+    Action("talk", "space,f4", "Talk", "the same, but where sound goes out by key: talk while it is held", "live"),
+    Action("transmit", "p", "When", "let sound out always, by voice, or by key: the next of these", "live"),
+    Action("sound", "o", "Sound", "choose microphone and speaker, and when sound goes out; try them", "live"),
+    Action("play", "y", "Play", "play a sound file into the room", "in a room"),
+    Action("pause", "", "Pause", "pause what you play into the room, or play on", "playing"),
+    Action("play_louder", "", "Play louder", "play it louder for everybody", "playing"),
+    Action("play_softer", "", "Play softer", "play it softer for everybody", "playing"),
+    Action("play_stop", "", "Stop playing", "play it no more", "playing"),
     Action("leave", "l", "Leave", "leave the room", "in a room", shown=True),
     Action("invite", "i", "Invite", "show the link that lets others into this locked room", "in a room"),
     Action("figures", "f", "Figures", "show or hide how well each member arrives, in numbers", "in a room", shown=True),
@@ -48,6 +58,8 @@ ACTIONS = (
     Action("softer", "minus", "Softer", "play the chosen member softer, for you only", "member"),
     Action("hush", "0", "Silence", "silence the chosen member for you, or hear it again", "member"),
     Action("verify", "v", "Verify", "compare two words with the chosen member", "member"),
+    Action("music_louder", "", "Music louder", "what the chosen member plays, for you only", "musical"),
+    Action("music_softer", "", "Music softer", "what the chosen member plays, for you only", "musical"),
     Action("kick", "x", "Kick", "send the chosen member out of the room", "order"),
     Action("ban", "", "Ban", "send the chosen member out of the room for good", "order"),
     Action("quiet", "", "Mute for all", "have the chosen member send no sound, or let it again", "order"),
@@ -61,7 +73,7 @@ ACTIONS = (
 )
 
 
-OWN = ("mute", "deafen", "sound", "share", "alias", "leave")
+OWN = ("talk", "mute", "deafen", "sound", "transmit", "share", "play", "pause", "play_stop", "alias", "leave")
 """What a person does about itself."""
 
 
@@ -82,6 +94,8 @@ def is_possible(when: When, state: State, member: str | None) -> bool:
         "in a room": state.room is not None,
         "member": is_other,
         "shared": chosen is not None and not chosen.you and chosen.sharing,
+        "musical": chosen is not None and not chosen.you and (chosen.playing or chosen.music_volume != 1.0),
+        "playing": state.playing is not None,
         "moderator": is_moderator,
         "order": is_moderator and is_other,
         "lost": state.link == "lost",

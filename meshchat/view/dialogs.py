@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 from rich.text import Text
@@ -204,6 +205,19 @@ class ConfirmBox(ModalScreen[bool]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """A button was pressed."""
         self.dismiss(event.button.id == "yes")
+
+
+class PlayBox(Box):
+    """A sound file for the room."""
+
+    heading = "Play into the room"
+    prompt = "Which sound file of this machine?"
+    agree = "Play"
+    characters_max = control.SPEC_CHARACTERS_MAX
+
+    def command(self, text: str) -> control.Command:
+        """Play it; the daemon has another working folder."""
+        return control.Play(file=str(Path(self.query_one("#answer", Input).value.strip()).expanduser().absolute()))
 
 
 class AliasBox(Box):

@@ -18,6 +18,7 @@ KEY_COLUMNS = 14
 SPELT = {
     "question_mark": "?", "plus": "+", "minus": "-", "equals_sign": "=", "ctrl+d": "Ctrl+D", "ctrl+q": "Ctrl+Q",
     "escape": "Esc", "space": "Space", "f1": "F1", "f2": "F2", "f3": "F3",
+    "f4": "F4",
 }  # fmt: skip
 
 

@@ -46,6 +46,18 @@ class Finish(Message):
     """End the call and close."""
 
 
+class KeyReleased(Message):
+    """A key was let go."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
+class KeysHeld(Message):
+    """The terminal says when keys are let go."""
+
+
 class StateChanged(Message):
     """There is something new to show; a burst of them is one."""
 

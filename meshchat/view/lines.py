@@ -84,6 +84,7 @@ def state_words(member: MemberStatus, signs: Signs, screen: str = "") -> str:
     said = {
         signs.coordinator: member.coordinator,
         signs.sharing: member.sharing,
+        "plays": member.playing,
         screen: bool(screen),
         "IMPOSTOR": member.impostor,
         "verified": member.verified,
@@ -142,9 +143,17 @@ def own_sound(state: State, microphone: bool) -> tuple[str, Role]:
     silent, device = (state.muted, state.microphone) if microphone else (state.deafened, state.speaker)
     if NOT_THERE in device:
         return ("no microphone" if microphone else "no speaker"), "bad"
-    if microphone:
-        return ("mic muted", "bad") if silent else ("mic on", "good")
-    return ("sound off", "bad") if silent else ("sound on", "good")
+    if not microphone:
+        return ("sound off", "bad") if silent else ("sound on", "good")
+    return ("mic muted", "bad") if silent else _open_microphone(state)
+
+
+def _open_microphone(state: State) -> tuple[str, Role]:
+    if state.transmit == "push":
+        return ("you talk", "good") if state.talking else ("hold Space" if state.holds else "Space talks", "warn")
+    if state.transmit == "voice":
+        return ("mic open", "good") if state.talking else ("mic waits", "dim")
+    return "mic on", "good"
 
 
 def device_line(word: str, device: str) -> str:
@@ -152,10 +161,33 @@ def device_line(word: str, device: str) -> str:
     return device if device.startswith(word) else f"{word}: {device}"
 
 
-def self_line(state: State, columns: int, signs: Signs) -> Pieces:
-    """One's own level, and what is wrong with one's own sound."""
+def self_line(state: State, columns: int, signs: Signs, marked: bool = False) -> Pieces:
+    """One's own level, and where the threshold is if sound goes out by voice, or with `marked`."""
     full, rest = bar(0.0 if state.muted else level_share(state.levels.get(state.peer_id)), columns, signs)
-    return (full, "meter"), (rest, "dim")
+    if not marked and state.transmit != "voice":
+        return (full, "meter"), (rest, "dim")
+    at, shown = min(int(level_share(state.threshold_db) * columns), columns - 1), len(full)
+    after = max(0, at + 1 - shown)
+    return (
+        (full[:at], "meter"), (rest[: max(0, at - shown)], "dim"), (signs.mark, "accent"), (full[at + 1 :], "meter"),
+        (rest[after:], "dim"),
+    )  # fmt: skip
+
+
+def playing_line(state: State, columns: int, signs: Signs) -> Pieces:
+    """The sound file that is played into the room, or nothing."""
+    playing = state.playing
+    if playing is None:
+        return ()
+    name = playing.file.replace("\\", "/").rpartition("/")[2]
+    volume = "" if playing.volume == 1.0 else f" at {playing.volume:.0%}"
+    times = f" {_clock(playing.position_s)} of {_clock(playing.length_s)}{volume} "
+    word = " paused: " if playing.paused else " you play: "
+    return (word, "accent"), (fitted(name, columns - len(word) - len(times), signs).rstrip(), "text"), (times, "dim")
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def empty_rooms(state: State, signs: Signs) -> tuple[Pieces, ...]:

@@ -12,30 +12,28 @@ from textual.widgets import Footer, Input
 
 from meshchat import control
 from meshchat.units import safe_lines
-from meshchat.view.about import MemberActions
 from meshchat.view.actions import ACTIONS, bindings, is_possible
 from meshchat.view.dialogs import AliasBox, Ask, CreateBox, InviteBox, JoinBox, UnlockBox, WatchBox
 from meshchat.view.drawn import Rows
 from meshchat.view.help import HelpPage
 from meshchat.view.intents import Detach, Finish, Read, Start, Wish
 from meshchat.view.lines import own_sound
-from meshchat.view.panes import Chat, Draft, Figures, Heading, Members, NoticeBar, OwnLevel, Press, Rooms
+from meshchat.view.own import OwnActions
+from meshchat.view.panes import Chat, Draft, Figures, Heading, Members, NoticeBar, Rooms
 from meshchat.view.signs import Signs
-from meshchat.view.sound import SoundBox
 from meshchat.view.state import State
+from meshchat.view.strip import OwnLevel, Played, Press, Talk
 
 WHEN = {action.name: action.when for action in ACTIONS}
 
 
-class MainScreen(MemberActions):
+class MainScreen(OwnActions):
     """Shows the state and turns keys and clicks into intents."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
 
     def __init__(self, ask: Ask, signs: Signs) -> None:
-        super().__init__()
-        self._ask = ask
-        self._signs = signs
+        super().__init__(ask, signs)
         self._possible: tuple[bool, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -50,9 +48,10 @@ class MainScreen(MemberActions):
                 yield Draft()
         with Horizontal(id="own"):
             yield Press("sharing", control.ShareStop(), control.ShareStart())
-            yield Press("mute", control.Unmute(), control.Mute())
+            yield Talk("mute", control.Unmute(), control.Mute())
             yield OwnLevel(id="level")
             yield Press("deafen", control.Undeafen(), control.Deafen())
+        yield Played(id="played")
         yield NoticeBar(id="notice")
         yield Footer(show_command_palette=False, compact=True)
 
@@ -79,6 +78,8 @@ class MainScreen(MemberActions):
         self.query_one("#level", OwnLevel).show(state, self._signs)
         for press, is_silent in (("#mute", state.muted), ("#deafen", state.deafened)):
             self.query_one(press, Press).show(is_silent, *own_sound(state, press == "#mute"))
+        self.query_one(Talk).by_key = state.transmit == "push" and not state.muted
+        self.query_one(Played).show(state, self._signs)
         self.query_one("#sharing", Press).show(state.sharing, "sharing", "warn")
         self.set_class(state.sharing, "-sharing")
         self.query_one(NoticeBar).show(state, self._signs)
@@ -135,18 +136,6 @@ class MainScreen(MemberActions):
         """Ask for a name."""
         self.app.push_screen(AliasBox(self._ask, self._state.alias))
 
-    def action_sound(self) -> None:
-        """Microphone and speaker, and which ones there are."""
-        self.app.push_screen(SoundBox(self._ask, self._signs))
-
-    def action_mute(self) -> None:
-        """The other way round."""
-        self.post_message(Wish(control.Unmute() if self._state.muted else control.Mute()))
-
-    def action_deafen(self) -> None:
-        """The other way round."""
-        self.post_message(Wish(control.Undeafen() if self._state.deafened else control.Deafen()))
-
     def action_leave(self) -> None:
         """Out of the room."""
         self.post_message(Wish(control.Leave()))
@@ -154,10 +143,6 @@ class MainScreen(MemberActions):
     def action_invite(self) -> None:
         """The link of the locked room."""
         self.post_message(Wish(control.Invite()))
-
-    def action_share(self) -> None:
-        """The whole screen, or no screen any more."""
-        self.post_message(Wish(control.ShareStop() if self._state.sharing else control.ShareStart()))
 
     def action_figures(self) -> None:
         """Show or hide the figures."""

@@ -9,12 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.suggester import Suggester
 from textual.widgets import Input
 
-from meshchat import control
 from meshchat.units import TEXT_CHARACTERS_MAX
 from meshchat.view import lines
 from meshchat.view.drawn import Lines, OneLine, Rows
 from meshchat.view.figures import figure_lines
-from meshchat.view.intents import Read, Wish
+from meshchat.view.intents import Read
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
 from meshchat.view.story import Story
@@ -121,33 +120,6 @@ class Figures(Lines):
         """Draw this state."""
         self.entitle("Figures")
         self.show_lines(figure_lines(state, self.columns, signs))
-
-
-class OwnLevel(OneLine):
-    """What the microphone hears."""
-
-    def show(self, state: State, signs: Signs) -> None:
-        """Draw this state."""
-        self.show_line(lines.self_line(state, self.size.width, signs))
-
-
-class Press(OneLine):
-    """A switch of one's own sound: says how it stands, and changes it when clicked."""
-
-    def __init__(self, id: str, on: control.Command, off: control.Command) -> None:
-        super().__init__(id=id)
-        self._on, self._off = on, off
-        self._is_silent = False
-
-    def show(self, is_silent: bool, said: str, role: lines.Role) -> None:
-        """Draw how it stands."""
-        self._is_silent = is_silent
-        self.show_line(((f" {said} ", role),))
-        self.styles.width = len(said) + 2
-
-    def on_click(self) -> None:
-        """Change it."""
-        self.post_message(Wish(self._on if self._is_silent else self._off))
 
 
 class NoticeBar(OneLine):

@@ -19,6 +19,7 @@ from meshchat.view.state import (
     TRAIL_MAX,
     ChatRead,
     Compared,
+    Equipped,
     FiguresRead,
     Happening,
     Linked,
@@ -44,7 +45,7 @@ INFO_S: Seconds = 6.0
 TROUBLE_S: Seconds = 30.0
 """How long one stays that asks for something; it is in the list of what happened after that."""
 
-Own: TypeAlias = Linked | Unlinked | ChatRead | Looked | WordsRead | Told | Ticked | NoticeRead
+Own: TypeAlias = Linked | Unlinked | ChatRead | Looked | Equipped | WordsRead | Told | Ticked | NoticeRead
 
 SILENT_DB = -90.0
 """Quieter than any microphone that is switched on: its own noise is louder."""
@@ -56,7 +57,9 @@ SPOKEN_DB = -35.0
 def reduce(state: State, event: Happening, now: Seconds) -> State:
     """What is seen after `event`, which happened at `now`. Events that change nothing leave the same `State`."""
     match event:
-        case Linked() | Unlinked() | ChatRead() | Looked() | WordsRead() | Told() | Ticked() | NoticeRead():
+        case (
+            Linked() | Unlinked() | ChatRead() | Looked() | Equipped() | WordsRead() | Told() | Ticked() | NoticeRead()
+        ):
             return _local(state, event, now)
         case FiguresRead() | ScreensRead() | control.Levels() | control.WordsShown():
             return _read(state, event, now)
@@ -87,7 +90,9 @@ def _latest(state: State, event: control.Event, now: Seconds) -> State:
         case control.RoomsChanged(rooms):
             return replace(state, rooms=_rooms(rooms))
         case control.SelfChanged():
-            return _self_changed(state, event)
+            return _self_changed(state, event, now)
+        case control.PlayChanged(playing):
+            return replace(state, playing=_playing(playing))
         case control.Notice(severity, text):
             return _noticed(state, severity, text, now)
         case control.ChatAdded(line):
@@ -104,8 +109,8 @@ def _local(state: State, event: Own, now: Seconds) -> State:
             return replace(_gone(state), link="starting" if starting else "lost", trouble=_text(reason))
         case ChatRead(lines):
             return replace(state, story=state.story.reread(lines))
-        case WordsRead():
-            return replace(state, compared=None)
+        case Equipped() | WordsRead():
+            return replace(state, holds=True) if isinstance(event, Equipped) else replace(state, compared=None)
         case Looked(here):
             return replace(state, story=state.story.came_back() if here else state.story.went_away())
         case _:
@@ -138,21 +143,35 @@ def _snapshot(state: State, event: control.Snapshot, now: Seconds) -> State:
     room = _entered(status.room) if status.room else None
     return replace(
         state, now=now, peer_id=status.peer_id, alias=safe_text(status.alias), addresses=status.addresses,
-        port=status.port, microphone=_text(status.microphone), speaker=_text(status.speaker), muted=status.muted,
-        deafened=status.deafened, rooms=_rooms(event.rooms), room=room,
+        port=status.port, playing=_playing(status.playing), transmit=status.transmit,
+        threshold_db=status.threshold_db, talking=status.talking, microphone=_text(status.microphone),
+        speaker=_text(status.speaker), muted=status.muted, deafened=status.deafened, rooms=_rooms(event.rooms),
+        room=room,
     )  # fmt: skip
 
 
-def _self_changed(state: State, event: control.SelfChanged) -> State:
+def _self_changed(state: State, event: control.SelfChanged, now: Seconds) -> State:
     alias = safe_text(event.alias)
 
     def renewed(member: MemberStatus) -> MemberStatus:
         return structs.replace(member, alias=alias, muted=event.muted, deafened=event.deafened)
 
-    return replace(
+    known = replace(
         _changed(state, state.peer_id, renewed), alias=alias, muted=event.muted, deafened=event.deafened,
-        microphone=_text(event.microphone), speaker=_text(event.speaker),
+        microphone=_text(event.microphone), speaker=_text(event.speaker), transmit=event.transmit,
+        threshold_db=event.threshold_db, talking=event.talking,
     )  # fmt: skip
+    return known if event.transmit == state.transmit else _noticed(known, "info", transmit_sentence(known), now)
+
+
+def transmit_sentence(state: State) -> str:
+    """When one's sound goes out."""
+    key = "while Space is held" if state.holds else "from one press of Space to the next"
+    return {
+        "continuous": "Your sound goes out all the time.",
+        "voice": f"Your sound goes out while you speak, louder than {state.threshold_db:.0f} dB.",
+        "push": f"Your sound goes out {key}; while you write, F4 does the same.",
+    }[state.transmit]
 
 
 def _room(
@@ -234,6 +253,10 @@ def _words(state: State, event: control.WordsShown, now: Seconds) -> State:
     return _noticed(shown, "info", f"Words to compare with {alias}, who sees the same: v on {alias} shows them", now)
 
 
+def _playing(playing: control.PlayStatus | None) -> control.PlayStatus | None:
+    return structs.replace(playing, file=_text(playing.file)) if playing else None
+
+
 def _share(share: control.ShareStatus | None) -> control.ShareStatus | None:
     return structs.replace(share, title=_text(share.title)) if share else None
 
@@ -241,6 +264,7 @@ def _share(share: control.ShareStatus | None) -> control.ShareStatus | None:
 def _figures(state: State, status: control.Status, now: Seconds) -> State:
     """Figures of those who are known; who comes and goes is told by events alone, so that none is told twice."""
     state = replace(state, addresses=status.addresses, port=status.port, unanswered=status.unanswered)
+    state = replace(state, playing=_playing(status.playing))
     if state.room is None or status.room is None or status.room.id != state.room.id:
         return state
     read = {each.id: _clean(each) for each in status.room.members}

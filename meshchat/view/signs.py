@@ -26,16 +26,17 @@ class Signs:
     dot: str
     ellipsis: str
     rule: str
+    mark: str
 
 
 DRAWN = Signs(
     speaking="●", quiet="○", muted="×", away="?", here="▸", locked="≡", coordinator="◆", sharing="▣",
-    meter_empty="·", meter="▏▎▍▌▋▊▉█", spark="▁▂▃▄▅▆▇█", dot="·", ellipsis="…", rule="─",
+    meter_empty="·", meter="▏▎▍▌▋▊▉█", spark="▁▂▃▄▅▆▇█", dot="·", ellipsis="…", rule="─", mark="┃",
 )  # fmt: skip
 
 PLAIN = Signs(
     speaking="*", quiet="o", muted="x", away="?", here=">", locked="=", coordinator="#", sharing="%",
-    meter_empty=".", meter="#", spark="_.-=+*%#", dot="-", ellipsis="~", rule="-",
+    meter_empty=".", meter="#", spark="_.-=+*%#", dot="-", ellipsis="~", rule="-", mark="|",
 )  # fmt: skip
 
 

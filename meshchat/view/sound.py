@@ -1,4 +1,4 @@
-"""Microphone and speaker: what the one hears now, which others there are, and one key to take another."""
+"""Microphone and speaker: what the one hears, when that goes out, which others there are, one key to take another."""
 
 from __future__ import annotations
 
@@ -8,29 +8,40 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
 
 from meshchat import control
 from meshchat.errors import MeshchatError
-from meshchat.units import safe_text
+from meshchat.units import TransmitMode, safe_text
 from meshchat.view.dialogs import Ask
 from meshchat.view.drawn import Rows
-from meshchat.view.lines import Pieces, device_line
-from meshchat.view.panes import OwnLevel
+from meshchat.view.lines import Pieces, device_line, fitted
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
+from meshchat.view.strip import Threshold
 
 NAME_CHARACTERS_MAX = 80
 """Longest name of a device that is shown; none in use is as long."""
+
+TITLE_COLUMNS = 56
+"""What fits into the frame of a list, where it says what is in use."""
 
 DEVICES_MAX = 64
 """Most devices of a kind that are listed; a machine has a handful, a sound system with many virtual ones dozens."""
 
 
+MODES: dict[TransmitMode, str] = {
+    "continuous": "always",
+    "voice": "by voice: while it is louder than the mark",
+    "push": "by key: while Space is held",
+}
+"""When sound goes out."""
+
+
 class SoundBox(ModalScreen[None]):
-    """The devices of this machine; choosing one puts it into use at once, for the next time too."""
+    """The level with its mark, when sound goes out, and the devices; whatever is chosen holds at once, and is kept."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,o", "dismiss", "Back"),
@@ -44,33 +55,38 @@ class SoundBox(ModalScreen[None]):
         self._state = State()
 
     def compose(self) -> ComposeResult:
-        """The level, two lists, what went wrong."""
+        """The level, three lists, what went wrong."""
         with VerticalScroll(id="box", can_focus=False) as box:
             box.border_title = "Sound"
-            yield Label("Say something: this is your microphone", markup=False)
-            yield OwnLevel(id="level")
-            yield Label("", id="devices", markup=False)
+            yield Label("", id="hint", markup=False)
+            yield Threshold(id="level")
+            yield Rows("modes")
             yield Rows("microphones")
             yield Rows("speakers")
             yield Label("", id="note", markup=False)
-            with Horizontal(id="buttons"):
-                yield Button("Done", variant="primary", id="done")
+            yield Button("Done", variant="primary", id="done", compact=True)
 
     def on_mount(self) -> None:
         """Ask which there are."""
-        for name, title in (("microphones", "Microphone"), ("speakers", "Speaker")):
-            rows = self.query_one(f"#{name}", Rows)
-            rows.entitle(title)
-            rows.show_rows((), [(("one moment ...", "dim"),)])
+        self.query_one("#modes", Rows).entitle("Sound goes out")
+        for name in ("microphones", "speakers"):
+            self.query_one(f"#{name}", Rows).show_rows((), [(("one moment ...", "dim"),)])
         self.query_one("#microphones").focus()
+        self.show(self._state, self._signs)
         self.action_look()
 
     def show(self, state: State, signs: Signs) -> None:
         """The level, and what is in use."""
         self._state = state
-        self.query_one(OwnLevel).show(state, signs)
-        using = device_line("microphone", state.microphone), device_line("speaker", state.speaker)
-        self.query_one("#devices", Label).update("\n".join(using))
+        self.query_one(Threshold).show(state, signs)
+        hint = f"Say something. The mark at {state.threshold_db:.0f} dB moves by arrows or a click."
+        self.query_one("#hint", Label).update(hint)
+        modes = [(mode, _row(said, "", signs, used=mode == state.transmit)) for mode, said in MODES.items()]
+        self.query_one("#modes", Rows).show_rows(modes)
+        for word, device in (("microphone", state.microphone), ("speaker", state.speaker)):
+            using = device_line(word, device)
+            title = fitted(using[:1].upper() + using[1:], TITLE_COLUMNS, signs).rstrip()
+            self.query_one(f"#{word}s", Rows).entitle(title)
 
     @work(exclusive=True)
     async def action_look(self) -> None:
@@ -98,20 +114,31 @@ class SoundBox(ModalScreen[None]):
         """Enter or a click."""
         self._use(control.UseSpeaker(sink=event.key, keep=True))
 
+    @on(Rows.Chosen, "#modes")
+    def take_mode(self, event: Rows.Chosen) -> None:
+        """Enter or a click."""
+        self._use(control.Transmit(mode=event.key, keep=True))  # type: ignore[arg-type]  # the keys are those of MODES
+
+    @on(Threshold.Moved)
+    def take_threshold(self, event: Threshold.Moved) -> None:
+        """Whoever moves the mark wants it to count."""
+        self._use(control.Transmit(mode="voice", threshold_db=event.threshold_db, keep=True))
+
     def on_button_pressed(self) -> None:
         """There is one button."""
         self.dismiss()
 
     @work(group="use")
-    async def _use(self, command: control.UseMicrophone | control.UseSpeaker) -> None:
-        self._say("one moment ...")
+    async def _use(self, command: control.UseMicrophone | control.UseSpeaker | control.Transmit) -> None:
+        self._say("" if isinstance(command, control.Transmit) else "one moment ...")
         try:
             await self._ask(command)
         except MeshchatError as error:
             self._say(str(error))
         else:
             self._say("")
-            self.action_look()
+            if not isinstance(command, control.Transmit):
+                self.action_look()
 
     def _say(self, text: str) -> None:
         if self.is_attached:

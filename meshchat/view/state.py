@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from meshchat import control
 from meshchat.control import MemberStatus, RoomSummary
-from meshchat.units import Seconds
+from meshchat.units import THRESHOLD_DB, Seconds, TransmitMode
 from meshchat.view.story import Story
 
 TRAIL_MAX = 60
@@ -64,6 +64,11 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Equipped:
+    """The terminal tells when a key is let go."""
+
+
+@dataclass(frozen=True, slots=True)
 class WordsRead:
     """The person has seen the words to compare."""
 
@@ -87,7 +92,17 @@ class NoticeRead:
 
 
 Local: TypeAlias = (
-    Linked | Unlinked | FiguresRead | ScreensRead | ChatRead | Looked | WordsRead | Told | Ticked | NoticeRead
+    Linked
+    | Unlinked
+    | FiguresRead
+    | ScreensRead
+    | ChatRead
+    | Looked
+    | Equipped
+    | WordsRead
+    | Told
+    | Ticked
+    | NoticeRead
 )
 Happening: TypeAlias = control.Event | Local
 
@@ -149,6 +164,13 @@ class State:
     speaker: str = ""
     muted: bool = False
     deafened: bool = False
+    transmit: TransmitMode = "continuous"
+    threshold_db: float = THRESHOLD_DB
+    talking: bool = True
+    """Whether what the microphone hears goes out, but for the mute."""
+    holds: bool = False
+    """Whether the terminal tells when a key is let go."""
+    playing: control.PlayStatus | None = None
     live_since: Seconds = 0.0
     now: Seconds = 0.0
     rooms: tuple[RoomSummary, ...] = ()

@@ -8,10 +8,10 @@ from textual.widgets import Button, Input, Label
 
 from meshchat.view.dialogs import AliasBox, Ask
 from meshchat.view.lines import device_line
-from meshchat.view.panes import OwnLevel
 from meshchat.view.signs import Signs
 from meshchat.view.sound import SoundBox
 from meshchat.view.state import State
+from meshchat.view.strip import OwnLevel
 
 
 class WelcomeBox(AliasBox):
