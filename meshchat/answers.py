@@ -52,6 +52,7 @@ class Answers:
             transmit=self._call.front.rule.mode,
             threshold_db=self._call.front.rule.threshold_db,
             talking=self._call.front.talking,
+            music=self._call.front.music,
             processing=self.processing(),
         )
 
@@ -80,6 +81,7 @@ class Answers:
             transmit=front.rule.mode,
             threshold_db=front.rule.threshold_db,
             talking=front.talking,
+            music=front.music,
         )
 
     def playing(self) -> PlayStatus | None:

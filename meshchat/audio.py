@@ -12,7 +12,7 @@ FLAC, Ogg, Opus, MP3, AIFF), played once in real time and followed by silence; `
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from meshchat.sound.device import DeviceMicrophone, DeviceSpeaker
 from meshchat.sound.driver import SoundDevice
@@ -67,24 +67,27 @@ class End(Protocol[Given_co, Got_contra]):
 
 
 Microphone: TypeAlias = End[Samples, None]
-"""Pushes frames: each is float32, shape (frame_samples,), 48 kHz, and the callee's to keep, with the instant
-(time.monotonic) at which its first sample was heard."""
+"""Pushes frames: each is float32, shape (frame_samples,) or (frame_samples, 2), 48 kHz, and the callee's to keep, with
+the instant (time.monotonic) at which its first sample was heard."""
 
 Speaker: TypeAlias = End[int, Samples]
 """Pulls blocks: `turn(block_samples, now)` gives float32, shape (block_samples,) or (block_samples, 2), range -1..1,
 48 kHz; another shape is logged once and heard as silence. `now` is when the block is asked for (time.monotonic)."""
 
 
-def open_microphone(spec: str, frame_samples: int, notify: Callable[[str], None]) -> Microphone:
+def open_microphone(
+    spec: str, frame_samples: int, notify: Callable[[str], None], channels: Literal[1, 2] = 1
+) -> Microphone:
     """The microphone that `spec` names; nothing runs before `start`. AudioError when it names nothing or no such file.
 
+    Of two `channels` it gives what it has, which may be one.
     `notify` gets sentences for a person (a device lost, a file at its end) on a sound thread; it must not wait.
     """
     match parse_microphone(spec):
         case DeviceSpec(wanted):
-            return DeviceMicrophone(wanted, frame_samples, notify, shared_supervisor())
+            return DeviceMicrophone(wanted, frame_samples, notify, shared_supervisor(), channels)
         case FileSpec(path, loop):
-            return PacedMicrophone(FileSource(path, loop, frame_samples, notify), frame_samples)
+            return PacedMicrophone(FileSource(path, loop, frame_samples, notify, channels), frame_samples)
         case ToneSpec(hz):
             return PacedMicrophone(ToneSource(hz, frame_samples), frame_samples)
         case NothingSpec():

@@ -15,12 +15,14 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from meshchat.audio import open_microphone, open_speaker
+from meshchat.audio import Microphone, open_microphone, open_speaker
 from meshchat.calling.breath import Breath
 from meshchat.calling.exchange import Exchange
 from meshchat.calling.incoming import Incoming
-from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
+from meshchat.calling.musicencoder import MusicEncoder
+from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Encoder, Outgoing
 from meshchat.calling.player import Player
 from meshchat.calling.processing import Processing, Wanted
 from meshchat.calling.reports import Reports
@@ -80,14 +82,20 @@ class Call:
             dtx=config.dtx,
             packet_bytes_max=PAYLOAD_BYTES_MAX,
         )
-        self.outgoing = Outgoing(encoder, send_media)
+        self._encoders: dict[bool, Encoder] = {
+            False: encoder,
+            True: MusicEncoder(config.frame_ms, max(config.bitrate, config.music_bitrate), config.complexity),
+        }
+        """For the voice, and for music mode."""
+        self.outgoing = Outgoing(self._encoders[config.music], send_media)
         self.front = VoiceFront(self.outgoing, Rule(config.transmit, config.threshold_db))
+        self.front.music = config.music
         self.player = Player(config.music_bitrate, config.complexity, send_media, self._mixer)
         self.breath = Breath()
         self._frame_samples = encoder.frame_samples
         self._block_samples = int(min(config.frame_ms, BLOCK_MS_MAX) * SAMPLE_RATE / 1000)
         self.microphone: Exchange[Samples, None] = Exchange(
-            functools.partial(open_microphone, config.microphone, self._frame_samples),
+            self._opener(config.microphone, config.music),
             self.front.frame,
             lambda _frame: None,
             lambda text: notify("microphone", text),
@@ -105,7 +113,7 @@ class Call:
             self.front,
             lambda text: notify("microphone", text),
         )
-        self._recording = recording_path(config.speaker)
+        self._microphone, self._recording = config.microphone, recording_path(config.speaker)
         self._volumes: dict[PeerId, float] = {}
         self._hushed: set[PeerId] = set()
         self._music_volumes: dict[PeerId, float] = {}
@@ -125,9 +133,30 @@ class Call:
 
     def use_microphone(self, spec: str) -> None:
         """Listens to another microphone; blocks, and raises, as `Exchange.replace` and `open_microphone`."""
-        self.microphone.replace(functools.partial(open_microphone, spec, self._frame_samples))
+        self.microphone.replace(self._opener(spec, self.front.music))
+        self._microphone = spec
         self.front.begin_anew()
         self.processing.use_microphone(spec)
+
+    def use_music(self, music: bool) -> None:
+        """Sends what the microphone hears as it is, in stereo if it can; or as a voice again. Blocks.
+
+        Raises as `use_microphone` where it cannot be opened another time; then music has the channels that it gives.
+        """
+        if music:
+            self._send_as(music)
+        try:
+            self.microphone.replace(self._opener(self._microphone, music))
+        finally:
+            self._send_as(music)
+
+    def _send_as(self, music: bool) -> None:
+        """Only the encoder for music takes two channels: it comes before them, and goes after them."""
+        if music:
+            self.outgoing.use_encoder(self._encoders[music])
+        self.front.music = music
+        if not music:
+            self.outgoing.use_encoder(self._encoders[music])
 
     def use_speaker(self, spec: str) -> None:
         """Plays through another speaker; blocks, and raises, as `Exchange.replace` and `open_speaker`.
@@ -232,6 +261,11 @@ class Call:
         sound = self._mixer.pull(samples, now).copy()
         self.front.played(folded(sound))
         return sound
+
+    def _opener(self, spec: str, music: bool) -> Callable[[Callable[[str], None]], Microphone]:
+        """Opens that microphone, with as many channels as are of use."""
+        channels: Literal[1, 2] = 2 if music else 1
+        return lambda notify: open_microphone(spec, self._frame_samples, notify, channels)
 
     def _set_gain(self, peer: PeerId) -> None:
         flow = self.incoming.inflow(peer)

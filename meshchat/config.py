@@ -118,6 +118,9 @@ class Config:
     bitrate: int = _knob(
         48_000, Whole(6_000, 256_000), "--bitrate", "what the voice may take, to each member", unit="bit/s",
         price="every further member of a room costs this much of the uplink again", metavar="BPS")  # fmt: skip
+    music: bool = _knob(
+        False, YesNo(spoken=True), "--music", "send what the microphone hears as music: stereo, and as it is",
+        price="as of --music-bitrate, silence included; room, echo and noise are heard")  # fmt: skip
     music_bitrate: int = _knob(
         128_000, Whole(64_000, 320_000), "--music-bitrate", "what music may take, to each member", unit="bit/s",
         price="as of --bitrate, while something is played", metavar="BPS")  # fmt: skip

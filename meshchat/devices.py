@@ -33,6 +33,8 @@ class Devices:
                 await self._use(self._call.use_microphone, "microphone", spec, command.keep)
             case control.UseSpeaker(sink=spec):
                 await self._use(self._call.use_speaker, "speaker", spec, command.keep)
+            case control.Music():
+                await self._use_music(command)
             case _:
                 return None
         return control.Done()
@@ -45,6 +47,15 @@ class Devices:
             self._changed()
             if keep:
                 await asyncio.to_thread(config.remember, self._profile, **{key: spec})
+
+    async def _use_music(self, command: control.Music) -> None:
+        async with self._turn:
+            try:
+                await asyncio.to_thread(self._call.use_music, command.on)
+            finally:
+                self._changed()
+            if command.keep:
+                await asyncio.to_thread(config.remember, self._profile, music=command.on)
 
 
 def listed(call: Call | None) -> control.DeviceList:

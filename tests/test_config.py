@@ -39,6 +39,7 @@ SETTINGS: list[tuple[str, list[str], str, str, object]] = [
     ("rate", ["--rate", "16000"], "16000", "16000", 16000),
     ("frame_ms", ["--frame-ms", "2.5"], "2.5", "2.5", 2.5),
     ("bitrate", ["--bitrate", "24000"], "24000", "24000", 24000),
+    ("music", ["--music"], "yes", "true", True),
     ("music_bitrate", ["--music-bitrate", "256000"], "256000", "256000", 256_000),
     ("complexity", ["--complexity", "0"], "0", "0", 0),
     ("dtx", ["--no-dtx"], "no", "false", False),

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
+from meshchat.calling.musicencoder import MusicEncoder
+from meshchat.calling.outgoing import Outgoing
 from meshchat.channels import along
-from meshchat.codec import OpusDecoder, OpusEncoder
+from meshchat.codec import OpusDecoder
 from meshchat.media.arrivals import Arrival
 from meshchat.media.limiter import Limiter
 from meshchat.media.mixer import Mixer
@@ -65,10 +66,9 @@ class Player:
 
     def __init__(self, bitrate: int, complexity: int, send: Callable[[bytes], object], mixer: Mixer) -> None:
         """`send` takes a datagram to every member, on the player's own thread."""
-        self._bitrate, self._complexity = bitrate, complexity
         self._mixer = mixer
         self._heard = Voice(OpusDecoder())
-        self.outgoing = Outgoing(self._encoder(1), send, self._listen)
+        self.outgoing = Outgoing(MusicEncoder(FRAME_MS, bitrate, complexity), send, self._listen)
         self._track: _Track | None = None
         self._ended_at: Seconds | None = None
 
@@ -90,7 +90,6 @@ class Player:
         self.stop()
         if self._ended_at is not None:
             self.outgoing.withhold(round((time.monotonic() - self._ended_at) * SAMPLE_RATE))
-        self.outgoing.use_encoder(self._encoder(source.channels))
         self._heard = Voice(OpusDecoder())
         self._mixer.add("music", self._heard)
         self._track = _Track(path, source, volume, self.outgoing, lambda: over(source.fault))
@@ -116,17 +115,6 @@ class Player:
 
     def _listen(self, arrival: Arrival) -> None:
         self._heard.put(arrival)
-
-    def _encoder(self, channels: int) -> OpusEncoder:
-        return OpusEncoder(
-            frame_ms=FRAME_MS,
-            bitrate=self._bitrate,
-            complexity=self._complexity,
-            dtx=False,
-            packet_bytes_max=PAYLOAD_BYTES_MAX,
-            music=True,
-            channels=channels,
-        )
 
 
 class _Track:

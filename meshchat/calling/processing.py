@@ -49,13 +49,13 @@ class Processing:
     @property
     def done(self) -> Wishes:
         """What is done now."""
-        cleaner = self._front.cleaner
+        cleaner = None if self._front.music else self._front.cleaner
         return cleaner.wishes if cleaner else Wishes()
 
     @property
     def late_ms(self) -> float:
         """By how much the sound is late through it."""
-        cleaner = self._front.cleaner
+        cleaner = None if self._front.music else self._front.cleaner
         return 1000 * cleaner.late_samples / SAMPLE_RATE if cleaner else 0.0
 
     @property

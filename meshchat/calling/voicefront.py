@@ -1,5 +1,7 @@
 """What the microphone hears on its way to being sent: cleaned, measured, and let out or not.
 
+In music mode it goes out as it is, with two channels where it has two; only a key that is let go still holds it back.
+
 It runs on the microphone's thread. The event loop replaces the rule and the cleaner, and asks how loud it is and
 whether it is open; the speaker's thread tells what is played, for that is what comes back as an echo.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from meshchat.calling.outgoing import Outgoing
+from meshchat.channels import along, folded
 from meshchat.cleaning import Cleaner
 from meshchat.media.gate import Rule
 from meshchat.media.level import Meter
@@ -24,6 +27,9 @@ class VoiceFront:
         """When sound goes out, from the next frame on."""
         self.cleaner: Cleaner | None = None
         """What cleans the sound, from the next frame but one on; none: it stays as it is."""
+        self.music = False
+        """Whether what is heard goes out as it is, from the next frame on."""
+        self._gain = 0.0
         self._used: Cleaner | None = None
         self._is_new = False
         self._outgoing = outgoing
@@ -38,7 +44,9 @@ class VoiceFront:
     @property
     def talking(self) -> bool:
         """Whether what is heard goes out, but for the mute: always, while somebody speaks, or while a key is held."""
-        return self.rule.pressed if self.rule.mode == "push" else self.rule.mode == "continuous" or self._preroll.open
+        if self.rule.mode == "push":
+            return self.rule.pressed
+        return self.music or self.rule.mode == "continuous" or self._preroll.open
 
     def begin_anew(self) -> None:
         """Another microphone is in use, which may never call: what the last one heard is over."""
@@ -54,13 +62,30 @@ class VoiceFront:
 
     def frame(self, samples: Samples, at: Seconds) -> None:
         """One frame from the microphone, on its thread."""
-        cleaned = self._cleaned(samples)
+        if self.music:
+            self._music(samples, at)
+            return
+        self._gain = 0.0
+        cleaned = self._cleaned(folded(samples))
         self._meter.hear(cleaned, len(cleaned))
         sound = self._preroll.hear(cleaned, self.rule)
         if sound is None:
             self._outgoing.withhold(len(samples))
         else:
             self._outgoing.frame(sound, at)
+
+    def _music(self, samples: Samples, at: Seconds) -> None:
+        """One frame in music mode, which begins and ends along a frame."""
+        self._used, self._is_new = None, True
+        self._meter.hear(samples, len(samples))
+        before, self._gain = self._gain, float(self.talking)
+        if not before and not self._gain:
+            self._outgoing.withhold(len(samples))
+        elif before == self._gain:
+            self._outgoing.frame(samples, at)
+        else:
+            slope = np.linspace(before, self._gain, len(samples), dtype=np.float32)
+            self._outgoing.frame(samples * along(slope, samples), at)
 
     def _cleaned(self, samples: Samples) -> Samples:
         """From one cleaner to another it fades out and in: their sound is late by unlike times."""

@@ -187,6 +187,16 @@ class Transmit(_Request, frozen=True):
     """Whether the next daemon of this profile begins with it."""
 
 
+class Music(_Request, frozen=True):
+    """Send what the microphone hears as it is, in stereo where it has two channels; or as a voice again.
+
+    Failed where it cannot be opened another time: then it is music of the channels that it gives.
+    """
+
+    on: bool
+    keep: bool = False
+
+
 class Processing(_Request, frozen=True):
     """How is the microphone's sound processed? What is not null is set first. Answer: `ProcessingStatus`.
 
@@ -333,6 +343,6 @@ class Stop(_Request, frozen=True):
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Peer | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
     | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
-    | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Transmit | Talk | Play | Pause
-    | Processing | Resume | PlayVolume | PlayStop | GetPlaying | Passphrase | GetStatus | Subscribe | Stop
+    | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Music | Transmit | Talk | Play
+    | Pause | Processing | Resume | PlayVolume | PlayStop | GetPlaying | Passphrase | GetStatus | Subscribe | Stop
 )  # fmt: skip

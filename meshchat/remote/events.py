@@ -74,6 +74,8 @@ class SelfChanged(_Event, frozen=True):
     """The level over which it opens by voice, in dB below full scale."""
     talking: bool = True
     """Whether it goes out now, but for the mute: by voice, whether it is open; by key, whether that is held."""
+    music: bool = False
+    """Whether it goes out as it is, as music."""
 
 
 class RoomEntered(_Event, frozen=True):

@@ -291,7 +291,7 @@ def _own_sound(own: Status | SelfChanged) -> str:
     """Whether we are heard and hear, and when the microphone's sound goes out if that is not always."""
     now = "open" if own.talking else "closed"
     when = {"continuous": "", "voice": f"by voice over {own.threshold_db:g} dB", "push": "by key"}[own.transmit]
-    flags = _flags(muted=own.muted, deafened=own.deafened)
+    flags = _flags(muted=own.muted, deafened=own.deafened, music=own.music)
     return ", ".join(filter(None, (flags, f"{when}: {now}" if when else "" if flags else now)))
 
 

@@ -175,6 +175,8 @@ class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     """When the microphone's sound goes out: always, by voice, or while a key is held."""
     threshold_db: float = THRESHOLD_DB
     """The level over which it opens by voice, in dB below full scale."""
+    music: bool = False
+    """Whether what the microphone hears goes out as it is, as music."""
     talking: bool = True
     """Whether it goes out now, but for the mute: by voice, whether it is open; by key, whether that is held."""
     processing: ProcessingStatus = ProcessingStatus()

@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Literal, Protocol
 
 from meshchat.sound.choose import choose, full_name
 from meshchat.sound.driver import DeviceStream, Ended, PortAudio, SoundDevice, Way
@@ -259,13 +259,25 @@ class DeviceMicrophone(DeviceEnd):
     meanwhile = "Silence is sent"
     _on_frame: OnFrame | None = None
 
+    def __init__(
+        self,
+        wanted: str | int | None,
+        samples: int,
+        notify: Notify,
+        supervision: Supervision,
+        channels: Literal[1, 2] = 1,
+    ) -> None:
+        """Of two `channels` it gives what the device has, which may be one."""
+        super().__init__(wanted, samples, notify, supervision)
+        self._channels = channels
+
     def start(self, on_frame: OnFrame) -> None:
         """Begin to call `on_frame`; the device follows when it is open. RuntimeError when repeated."""
         self._on_frame = self._on_frame or GuardedFrames(on_frame)
         self._begin()
 
     def _open(self, driver: PortAudio, device: SoundDevice, ended: Ended) -> DeviceStream:
-        return driver.open_input(device, self._samples, self._hear, ended)
+        return driver.open_input(device, self._samples, self._hear, ended, self._channels)
 
     def _hear(self, frame: Samples, captured: Seconds) -> None:
         self._watch.saw_turn()

@@ -142,13 +142,15 @@ class PortAudio:
         except Exception as fault:
             raise AudioError(f"the sound system cannot be asked for its devices ({fault})") from fault
 
-    def open_input(self, device: SoundDevice, frame_samples: int, on_frame: OnFrame, ended: Ended) -> DeviceStream:
-        """Record; AudioError says why not. `ended` is called when the stream ends, on any thread."""
+    def open_input(
+        self, device: SoundDevice, frame_samples: int, on_frame: OnFrame, ended: Ended, wanted: Literal[1, 2]
+    ) -> DeviceStream:
+        """Record `wanted` channels; AudioError says why not. `ended` is called when the stream ends, on any thread."""
 
         def turns(rate_hz: int, channels: int) -> InputTurns:
-            return InputTurns(rate_hz, channels, frame_samples, on_frame)
+            return InputTurns(rate_hz, channels, frame_samples, on_frame, wanted)
 
-        return self._open(device, "input", turns, ended)
+        return self._open(device, "input", turns, ended, wanted)
 
     def open_output(self, device: SoundDevice, block_samples: int, pull: Pull, ended: Ended) -> DeviceStream:
         """Play; AudioError says why not. `ended` is called when the stream ends, on any thread."""
@@ -156,7 +158,7 @@ class PortAudio:
         def turns(rate_hz: int, channels: int) -> OutputTurns:
             return OutputTurns(rate_hz, channels, block_samples, pull)
 
-        return self._open(device, "output", turns, ended)
+        return self._open(device, "output", turns, ended, 2)
 
     def abandon(self) -> None:
         """PortAudio hangs: let the process end all the same.
@@ -168,11 +170,13 @@ class PortAudio:
             atexit.unregister(self._module._exit_handler)
             ctypes.CDLL(self._module._libname)
 
-    def _open(self, device: SoundDevice, way: Way, turns_at: TurnsAt, ended: Ended) -> DeviceStream:
+    def _open(
+        self, device: SoundDevice, way: Way, turns_at: TurnsAt, ended: Ended, wanted: Literal[1, 2]
+    ) -> DeviceStream:
         module = self._load()
         kind = module.RawInputStream if way == "input" else module.RawOutputStream
         fault: Exception | None = None
-        for rate_hz, channels in _formats(device, way):
+        for rate_hz, channels in _formats(device, way, wanted):
             turns = turns_at(rate_hz, channels)
             try:
                 stream = DeviceStream(_run(kind, device, turns, ended), turns, device)
@@ -233,10 +237,9 @@ def _run(kind: Callable[..., Stream], device: SoundDevice, turns: InputTurns | O
     return stream
 
 
-def _formats(device: SoundDevice, way: Way) -> list[tuple[int, int]]:
-    """Rates and channel counts to try, the best first: ours, then the device's own; to play two, to hear one."""
-    both = [2, 1] if way == "output" else [1, 2]
-    channels = both if device.channels(way) > 1 else [1]
+def _formats(device: SoundDevice, way: Way, wanted: Literal[1, 2]) -> list[tuple[int, int]]:
+    """Rates and channel counts to try, the best first: our rate, then the device's own; as many as are wanted."""
+    channels = [wanted, 3 - wanted] if device.channels(way) > 1 else [1]
     rates = dict.fromkeys([SAMPLE_RATE, int(device.rate_hz) or SAMPLE_RATE])
     return [(rate, count) for rate in rates for count in channels]
 

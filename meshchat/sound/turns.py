@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import soxr
@@ -70,26 +70,35 @@ class _Turns:
 class InputTurns(_Turns):
     """Sound coming in: calls `on_frame` for each whole frame."""
 
-    def __init__(self, rate_hz: int, channels: int, frame_samples: int, on_frame: OnFrame) -> None:
+    def __init__(
+        self, rate_hz: int, channels: int, frame_samples: int, on_frame: OnFrame, wanted: Literal[1, 2] = 1
+    ) -> None:
+        """Gives as many channels as are `wanted`, or one where the device has no more."""
         super().__init__(rate_hz, channels, frame_samples)
         self._on_frame = on_frame
-        self._resampler = _resampler(rate_hz, SAMPLE_RATE)
+        given = min(channels, wanted)
+        self._fold = channels > given
+        self._ready = silence(0, given)
+        self._resampler = _resampler(rate_hz, SAMPLE_RATE, given)
 
     def __call__(self, data: bytes, frames: int, times: StreamTimes, status: object) -> None:
         """PortAudio's callback; `data` is float32, interleaved, and gone after the call."""
         try:
             self._enter(status)
-            heard = np.frombuffer(data, dtype=np.float32).reshape(frames, self.channels).mean(axis=1, dtype=np.float32)
+            heard = np.frombuffer(data, dtype=np.float32)
+            if self.channels > 1:
+                heard = heard.reshape(frames, self.channels)
+            heard = folded(heard) if self._fold else heard.copy()
             began = time.monotonic() - _age(times, frames / self.rate_hz)
             self._hand_over(heard, began)
         except Exception:
             self._tell()
 
     def _hand_over(self, heard: Samples, began: Seconds) -> None:
-        began -= self._ready.size / SAMPLE_RATE
+        began -= len(self._ready) / SAMPLE_RATE
         made = heard if self._resampler is None else self._resampler.resample_chunk(heard)
         self._ready = np.concatenate([self._ready, made])
-        while self._ready.size >= self._block_samples:
+        while len(self._ready) >= self._block_samples:
             frame, self._ready = self._ready[: self._block_samples], self._ready[self._block_samples :]
             self._on_frame(frame, began)
             began += self._block_samples / SAMPLE_RATE

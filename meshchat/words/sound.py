@@ -79,6 +79,11 @@ def _threshold(text: str) -> float:
     raise argparse.ArgumentTypeError(f"must be from {THRESHOLD_DB_MIN:g} to {THRESHOLD_DB_MAX:g}, not {text!r}")
 
 
+def _add_music(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("state", metavar="on|off", choices=("on", "off"))
+    _add_keep(parser)
+
+
 def _add_volume(parser: argparse.ArgumentParser) -> None:
     add_member(parser)
     parser.add_argument("factor", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
@@ -146,6 +151,12 @@ WORDS = (
         "tell or set how echo, noise and loudness of the microphone's sound are seen to",
         asks(lambda words: control.Processing(words.echo_wish, words.noise_wish, words.gain_wish, keep=words.keep)),
         _add_processing,
+    ),
+    Word(
+        "music",
+        "send what the microphone hears as music, or as a voice again",
+        asks(lambda words: control.Music(words.state == "on", keep=words.keep)),
+        _add_music,
     ),
     Word("mic", "send sound from another microphone or source", asks(_use_microphone), _add_microphone),
     Word("speaker", "play sound through another speaker or sink", asks(_use_speaker), _add_speaker),
