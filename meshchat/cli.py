@@ -85,7 +85,7 @@ def _open_terminal(settings: config.Config, given: Mapping[str, object]) -> int:
     if settings.plain:
         from meshchat import plain
 
-        return plain.run(settings.profile, config.spelt(given))
+        return plain.run(settings.profile, config.spelt(given), welcome=config.is_new(given, os.environ))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print(
             "meshchat: the terminal UI needs a terminal; for a machine without one: meshchat --headless\n",

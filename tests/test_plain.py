@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from meshchat import control
+from meshchat import config, control
 from meshchat.errors import UsageError
-from meshchat.plain import Conversation, Wanted, wanted
+from meshchat.plain import Conversation
+from meshchat.view.commands import Wanted, wanted
 from tests.scripted_daemon import BOB, LINK, PAGE, Script, came, member, playing, room, said, summary
 
 PATIENCE_S = 60.0
@@ -39,13 +40,28 @@ PATIENCE_S = 60.0
         ("/watch bob smith", control.Watch(member="bob smith")),
         ("/unwatch bob", control.Unwatch(member="bob")),
         ("/kick bob", control.Kick(member="bob")),
+        ("/peer 10.8.0.5:47474", control.Peer(address="10.8.0.5:47474")),
+        ("/devices", control.Devices()),
+        ("/mic Headset, ALSA", control.UseMicrophone(source="Headset, ALSA", keep=True)),
+        ("/speaker null", control.UseSpeaker(sink="null", keep=True)),
+        ("/transmit push", control.Transmit(mode="push", keep=True)),
+        ("/transmit voice -40", control.Transmit(mode="voice", threshold_db=-40.0, keep=True)),
+        ("/talk", control.Talk()),
+        ("/play /music/my song.flac", control.Play(file="/music/my song.flac")),
+        ("/stop", control.PlayStop()),
+        ("/verify bob", control.Verify(member="bob")),
+        ("/agreed bob", control.Verify(member="bob", agreed=True)),
+        ("/trouble", "trouble"),
     ],
 )
 def test_a_line_is_a_wish(line: str, wish: Wanted) -> None:
     assert wanted(line) == wish
 
 
-@pytest.mark.parametrize("line", ["/dance", "/dance now", "/join", "/volume bob", "/volume bob 99", "/"])
+@pytest.mark.parametrize(
+    "line",
+    ["/dance", "/dance now", "/join", "/volume bob", "/volume bob 99", "/", "/transmit loud", "/transmit voice 9"],
+)
 def test_a_line_that_makes_no_sense_is_refused_in_words(line: str) -> None:
     with pytest.raises(UsageError, match="/"):
         wanted(line)
@@ -73,11 +89,13 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(profile: Path, change: Callable[[Script], None]) -> AsyncIterator[Listener]:
+async def listening(
+    profile: Path, change: Callable[[Script], None], *, welcome: bool = False
+) -> AsyncIterator[Listener]:
     async with playing(profile, change) as daemon:
         lines: asyncio.Queue[str | None] = asyncio.Queue()
         listener = Listener(daemon, lines)
-        talking = asyncio.create_task(Conversation(profile, (), listener.printed.append).run(lines))
+        talking = asyncio.create_task(Conversation(profile, (), listener.printed.append, welcome=welcome).run(lines))
         try:
             yield listener
         finally:
@@ -146,3 +164,39 @@ async def test_nothing_that_others_choose_is_more_than_text(tmp_path: Path) -> N
         me.types("/rooms")
         await me.until(lambda: len(me.printed) >= 7)
         assert all(each.isprintable() or each == "\n" for each in "".join(me.printed))
+
+
+async def test_the_first_line_is_a_name_and_it_is_kept(tmp_path: Path) -> None:
+    async with listening(tmp_path, with_a_room, welcome=True) as me:
+        await me.reads("What shall others call you? An empty line keeps ada.")
+        me.types("Grete")
+        await me.reads("You are Grete.")
+    assert config.load({"profile": tmp_path}, {}).alias == "Grete"
+
+
+async def test_an_empty_line_talks_where_sound_goes_out_by_key(tmp_path: Path) -> None:
+    async with listening(tmp_path, with_a_room) as me:
+        await me.reads("kitchen")
+        me.types("")
+        me.types("/transmit push")
+        await me.reads("Your sound goes out from one empty line, or /talk, to the next.")
+        me.types("")
+        await me.reads("You talk.")
+        me.types("")
+        await me.reads("You talk no more.")
+        me.types("/devices")
+        await me.reads("Headset")
+
+
+async def test_trouble_is_told_with_the_commands_of_this_mode(tmp_path: Path) -> None:
+    def deaf(script: Script) -> None:
+        script.room, script.microphone = room(member(BOB, "bob")), "microphone default (not there: silence)"
+
+    async with listening(tmp_path, deaf) as me:
+        await me.reads("Your microphone is not there, so nobody hears you. Plug one in. /devices lists others")
+        me.daemon.publish(control.WordsShown(BOB, "bob", "acid zoom"))
+        await me.reads("acid zoom. The same on both sides? /agreed bob.")
+        assert "v on bob" not in "\n".join(me.printed)
+        me.printed.clear()
+        me.types("/trouble")
+        await me.reads("/mic or /speaker takes one.")

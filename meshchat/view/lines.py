@@ -323,12 +323,16 @@ def note_lines(text: str, columns: int) -> list[Pieces]:
     return [(("", "dim"),), *(((row, "dim"),) for row in folded(text, columns))] if text else []
 
 
+KEYS = {"": "", "sound": "o chooses another.", "mute": "m opens it."}
+"""How to do what a worry asks for."""
+
+
 def worry_lines(found: Iterable[Worry], columns: int) -> list[Pieces]:
     """What is wrong and what to do, folded and marked."""
     drawn: list[Pieces] = []
     for worry in found:
         role: Role = "bad" if worry.grave else "warn"
-        rows = folded(worry.text, columns - 2)
+        rows = folded(f"{worry.text} {KEYS[worry.by]}".strip(), columns - 2)
         drawn += [(("! " if not place else "  ", role), (row, role)) for place, row in enumerate(rows)]
     return drawn
 

@@ -250,7 +250,7 @@ def _levels(state: State, levels_db: Mapping[str, float | None], now: Seconds) -
 def _words(state: State, event: control.WordsShown, now: Seconds) -> State:
     alias = safe_text(event.alias) or event.id[:8]
     shown = replace(state, compared=Compared(event.id, alias, _text(event.words)))
-    return _noticed(shown, "info", f"Words to compare with {alias}, who sees the same: v on {alias} shows them", now)
+    return _noticed(shown, "info", f"Words to compare with {alias}, who sees them too: v on {alias} shows them.", now)
 
 
 def _playing(playing: control.PlayStatus | None) -> control.PlayStatus | None:

@@ -11,9 +11,18 @@ from urllib.parse import urlsplit
 
 from meshchat.control import MemberStatus, RoomSummary
 from meshchat.view.lines import happening_text
-from meshchat.view.state import State
+from meshchat.view.state import Compared, State
 from meshchat.view.story import Line
-from meshchat.view.worries import worries
+from meshchat.view.worries import Worry, worries
+
+COMMANDS = {"": "", "sound": "/devices lists others, /mic or /speaker takes one.", "mute": "/unmute opens it."}
+"""How to do what a worry asks for."""
+
+TRANSMIT = {
+    "continuous": "Your sound goes out all the time.",
+    "voice": "Your sound goes out while you speak, louder than {:.0f} dB.",
+    "push": "Your sound goes out from one empty line, or /talk, to the next.",
+}
 
 
 def changes(old: State, new: State) -> Iterator[str]:
@@ -23,8 +32,11 @@ def changes(old: State, new: State) -> Iterator[str]:
     if new.story is not old.story:
         known = {line.key for line in old.story.lines}
         yield from (_line(line) for line in new.story.lines if line.key not in known)
-    if new.notice and new.notice != old.notice and new.notice.severity == "info":
+    told = new.compared != old.compared or new.transmit != old.transmit  # in words of this mode, further down
+    if new.notice and new.notice != old.notice and new.notice.severity == "info" and not told:
         yield new.notice.text
+    if new.compared and new.compared != old.compared:
+        yield words_sentence(new.compared)
     yield from _worries(old, new)
     yield from _own_sound(old, new)
     yield from _rooms(old, new)
@@ -43,11 +55,32 @@ def member_sentence(member: MemberStatus) -> str:
     said = {
         "you": member.you, "coordinator": member.coordinator, "moderator": member.moderator, "muted": member.muted,
         "deafened": member.deafened, "speaking": member.speaking, "shares a screen": member.sharing,
+        "plays": member.playing,
         "not reached from here": not member.reachable, "does not hear you": not member.hears_you,
         "verified": member.verified, "an impostor, who is not played and hears nothing from you": member.impostor,
     }  # fmt: skip
-    figures = "" if member.rtt_ms is None else f", {member.rtt_ms:.0f} ms, loss {member.loss_percent or 0.0:.1f} %"
+    figures = "" if member.rtt_ms is None else f"; {_figures(member)}"
     return f"{member.alias}: {', '.join(word for word, is_so in said.items() if is_so) or 'listening'}{figures}."
+
+
+def _figures(member: MemberStatus) -> str:
+    arrives = f"{member.rtt_ms or 0.0:.0f} ms away, loss {member.loss_percent or 0.0:.1f} %"
+    waits = f"jitter {member.jitter_ms or 0.0:.1f} ms, delay {member.playout_delay_ms or 0.0:.0f} ms"
+    return f"{arrives}, {waits}, guessed {member.concealed_ms or 0.0:.0f} ms"
+
+
+def worry_sentence(worry: Worry) -> str:
+    """What is wrong, and by which command it is mended."""
+    return f"{worry.text} {COMMANDS[worry.by]}".strip()
+
+
+def words_sentence(compared: Compared) -> str:
+    """Words to compare with a member."""
+    name = compared.alias
+    return (
+        f"{name} sees two words too. Read them to each other: {compared.words}. "
+        f"The same on both sides? /agreed {name}. Different: that is not {name}, or somebody sits between."
+    )
 
 
 def forward_sentence(page: str) -> str:
@@ -68,7 +101,7 @@ def _line(line: Line) -> str:
 def _worries(old: State, new: State) -> Iterator[str]:
     """What has become wrong, once while it lasts."""
     known = {worry.key for worry in worries(old)}
-    yield from (worry.text for worry in worries(new) if worry.key not in known)
+    yield from (worry_sentence(worry) for worry in worries(new) if worry.key not in known)
 
 
 def _own_sound(old: State, new: State) -> Iterator[str]:
@@ -78,6 +111,12 @@ def _own_sound(old: State, new: State) -> Iterator[str]:
         yield "Your microphone is muted." if new.muted else "Your microphone is on."
     if new.deafened != old.deafened:
         yield "You hear nobody." if new.deafened else "You hear the others."
+    if (new.transmit, new.threshold_db) != (old.transmit, old.threshold_db):
+        yield TRANSMIT[new.transmit].format(new.threshold_db)
+    elif new.transmit == "push" and new.talking != old.talking:
+        yield "You talk." if new.talking else "You talk no more."
+    if (new.playing and new.playing.file) != (old.playing and old.playing.file):
+        yield f"You play {new.playing.file}." if new.playing else "You play nothing any more."
 
 
 def _rooms(old: State, new: State) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from meshchat.control import MemberStatus
 from meshchat.units import Seconds
@@ -33,11 +34,15 @@ LOST_THERE_PERCENT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Worry:
-    """One thing that is wrong. `key` stays the same while it lasts; `text` says what to do, too."""
+    """One thing that is wrong. `key` stays the same while it lasts; `text` says what to do, too.
+
+    Where that is to be done in this program, `by` is the action, which each surface spells in its own way.
+    """
 
     key: str
     text: str
     grave: bool = True
+    by: Literal["", "sound", "mute"] = ""
 
 
 def worries(state: State) -> tuple[Worry, ...]:
@@ -66,15 +71,15 @@ def _unanswered(state: State) -> str:
 
 def _own_sound(state: State) -> Iterator[Worry]:
     if NOT_THERE in state.microphone:
-        yield Worry("microphone", "Your microphone is not there, so nobody hears you. Plug one in; o chooses another.")
+        yield Worry("microphone", "Your microphone is not there, so nobody hears you. Plug one in.", by="sound")
     if NOT_THERE in state.speaker:
-        yield Worry("speaker", "Your speaker is not there, so you hear nobody. Plug one in; o chooses another.")
+        yield Worry("speaker", "Your speaker is not there, so you hear nobody. Plug one in.", by="sound")
     if state.room is None:
         return
     if state.muted and state.now - state.spoke_muted_at < MUTED_S:
-        yield Worry("muted", "You speak, but your microphone is muted. m opens it.", grave=False)
+        yield Worry("muted", "You speak, but your microphone is muted.", grave=False, by="mute")
     elif not state.muted and state.microphone.startswith(DEVICE) and state.now - state.heard_at > SILENT_S:
-        yield Worry("silent", "Your microphone hears nothing. Is it switched off? o chooses another.", grave=False)
+        yield Worry("silent", "Your microphone hears nothing. Is it switched off?", grave=False, by="sound")
 
 
 def _members(state: State) -> Iterator[Worry]:
