@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from zeroconf import (  # type: ignore[attr-defined]  # kept there for this use, but not marked as exported
     DNSIncoming,
@@ -43,7 +44,7 @@ from meshchat.mdns.notices import PeerNotice, RoomNotice, label_of, likeliest, p
 from meshchat.mdns.oneshot import OneShot
 from meshchat.mdns.opening import cannot_multicast, choices, doors_of, ip_version, opened
 from meshchat.mdns.records import INTERNET, POINTER, SERVICE, pointed_peer, pointer_to, read
-from meshchat.units import PeerId, Seconds
+from meshchat.units import PeerId, RoomId, Seconds
 
 __all__ = ["Discovery", "PeerForgotten", "PeerFound", "PeerNotice", "RoomNotice", "parse_record", "write_record"]
 
@@ -70,6 +71,11 @@ UPDATE_GAP_MIN_S: Seconds = 0.2
 UPDATE_GAP_MAX_S: Seconds = 3.2
 """Pauses between announcements of changed rooms. The first change leaves at once; while changes go on the pause
 doubles, because a multicast holds up a whole Wi-Fi cell at its lowest rate (RFC 9119 section 3.1.2)."""
+
+NUMBER_PAUSE_S: Seconds = 0.25
+"""Between two announcements that tell no more than how many are in a room now, for each of them: so all of its members
+together tell it four times a second at most. (While fifty came, each of them told each new number to all others, three
+times: two thousand packets a second for somebody to read.)"""
 
 REPEATS_S: tuple[Seconds, ...] = (0.25, 1.0)
 """Pauses before an announcement is repeated against loss (RFC 6762 section 8.3), unless a newer one replaces it."""
@@ -107,6 +113,8 @@ class Discovery:
         self._addresses = tuple(addresses)
         self._listen = listen
         self._rooms: tuple[RoomNotice, ...] = ()
+        self._told: tuple[RoomNotice, ...] = ()
+        """Those of the last announcement."""
         self._hearsay = Hearsay(self._evicted)
         name = label_of(me)
         self._info = ServiceInfo(
@@ -151,17 +159,24 @@ class Discovery:
         self._ask_everyone()
 
     def announce(self, rooms: Sequence[RoomNotice]) -> None:
-        """Tells the network the rooms that this peer sits in; may be called as often as they change."""
+        """Tells the network the rooms that this peer sits in; may be called as often as they change.
+
+        A room that is new, or gone, or another in kind, is told soon; how many are in it, in its time.
+        """
+        waits = _unnumbered(rooms) == _unnumbered(self._rooms) and "update" in self._timers
         self._rooms = tuple(rooms)
-        if self._mdns is None or "update" in self._timers:
+        if self._mdns is None or waits or self._rooms == self._told:
             return
-        since_s = asyncio.get_running_loop().time() - self._updated_at
-        if since_s < self._update_gap_s:
-            self._later("update", self._update_gap_s - since_s, self._update)
+        is_news = _unnumbered(rooms) != _unnumbered(self._told)
+        update = self._update if is_news else partial(self._update, ())  # the next number is as good as a repeat
+        pause_s = 0.0 if is_news else NUMBER_PAUSE_S * max(room.members for room in rooms)
+        wait_s = self._updated_at + max(self._update_gap_s, pause_s) - asyncio.get_running_loop().time()
+        if wait_s > 0:
+            self._later("update", wait_s, update)
             self._update_gap_s = min(2 * self._update_gap_s, UPDATE_GAP_MAX_S)
         else:
             self._update_gap_s = UPDATE_GAP_MIN_S
-            self._update()
+            update()
 
     async def set_addresses(self, addresses: Sequence[LocalAddress]) -> None:
         """Moves to these addresses, now that interfaces came or went, and announces and asks anew.
@@ -211,16 +226,17 @@ class Discovery:
 
         self._timers[what] = asyncio.get_running_loop().call_later(after_s, due)
 
-    def _update(self) -> None:
+    def _update(self, repeats_s: tuple[Seconds, ...] = REPEATS_S) -> None:
         """Writes our records and announces them, now and again after a while."""
         self._updated_at = asyncio.get_running_loop().time()
         self._describe()
         self._zeroconf.registry.async_update(self._info)
         self._own = {self._info.dns_pointer(), self._info.dns_service(), self._info.dns_text()}
         self._own |= self._info.get_address_and_nsec_records()
+        self._told = self._rooms
         for waiting in (self._zeroconf.out_queue, self._zeroconf.out_delay_queue):
             waiting.queue.clear()  # answers held back up to 1.3 s; they would tell old rooms after this announcement
-        self._broadcast(REPEATS_S)
+        self._broadcast(repeats_s)
 
     def _describe(self) -> None:
         """Writes rooms and addresses into the one description that every repeat reads, so that none tells old news."""
@@ -312,3 +328,8 @@ class Discovery:
             if not known and cache.async_get_unique(record) is not None:  # type: ignore[arg-type]  # any record will do
                 cache.async_remove_records((record,))
         self._passing = []
+
+
+def _unnumbered(rooms: Iterable[RoomNotice]) -> tuple[tuple[RoomId, str, bool], ...]:
+    """The rooms, however many are in them."""
+    return tuple((room.id, room.name, room.locked) for room in rooms)
