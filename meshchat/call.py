@@ -40,8 +40,8 @@ from meshchat.units import SAMPLE_RATE, PeerId, Samples, Seconds
 
 log = logging.getLogger(__name__)
 
-BLOCK_MS_MAX = 10.0
-"""What the speaker asks for at once: a longer frame is no reason for a longer block, which would only add delay."""
+BLOCK_MS = 10.0
+"""What the speaker asks for at once, if it is not set: a longer frame is no reason for more delay."""
 
 PLAYED_S: Seconds = 1.0
 """Music that came so lately is still being played."""
@@ -93,7 +93,7 @@ class Call:
         self.player = Player(config.music_bitrate, config.complexity, send_media, self._mixer)
         self.breath = Breath()
         self._frame_samples = encoder.frame_samples
-        self._block_samples = int(min(config.frame_ms, BLOCK_MS_MAX) * SAMPLE_RATE / 1000)
+        self._block_samples = int((config.block_ms or min(config.frame_ms, BLOCK_MS)) * SAMPLE_RATE / 1000)
         self.microphone: Exchange[Samples, None] = Exchange(
             self._opener(config.microphone, config.music),
             self.front.frame,

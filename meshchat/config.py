@@ -115,6 +115,10 @@ class Config:
     frame_ms: float = _knob(
         10.0, OneOf((2.5, 5.0, 10.0, 20.0, 40.0, 60.0)), "--frame-ms", "length of one packet of sound", unit="ms",
         price="shorter: less delay, more packets; longer: the reverse", metavar="MS")  # fmt: skip
+    block_ms: float | None = _knob(
+        None, OneOf((2.5, 5.0, 10.0, 20.0, 40.0, 60.0)), "--block-ms", "how much sound the speaker asks for at once",
+        unit="ms", price="not given: a frame, and 10 ms at most; longer: less work for a weak machine, and more delay",
+        metavar="MS")  # fmt: skip
     bitrate: int = _knob(
         48_000, Whole(6_000, 256_000), "--bitrate", "what the voice may take, to each member", unit="bit/s",
         price="every further member of a room costs this much of the uplink again", metavar="BPS")  # fmt: skip

@@ -38,6 +38,7 @@ SETTINGS: list[tuple[str, list[str], str, str, object]] = [
     ),
     ("rate", ["--rate", "16000"], "16000", "16000", 16000),
     ("frame_ms", ["--frame-ms", "2.5"], "2.5", "2.5", 2.5),
+    ("block_ms", ["--block-ms", "40"], "40", "40", 40.0),
     ("bitrate", ["--bitrate", "24000"], "24000", "24000", 24000),
     ("music", ["--music"], "yes", "true", True),
     ("music_bitrate", ["--music-bitrate", "256000"], "256000", "256000", 256_000),
