@@ -272,7 +272,7 @@ class Mesh:
     def datagram_came(self, connection: Connection, data: bytes, now: Seconds) -> None:
         """A report from a peer."""
         assert connection.peer is not None
-        self.node.heard(connection.peer, now)
+        self.node.heard(connection.peer, now, aloud=False)
         self._on_report(connection.peer, data)
 
     # Inside

@@ -106,6 +106,7 @@ class Signs:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, lost: bool = False) -> None:
         self.said: Counter[str] = Counter()
+        self.lost = lost
         send = Village._send
 
         def sent(village: Village, peer: Villager, to: PeerId, message: Message) -> None:
@@ -115,7 +116,7 @@ class Signs:
         def breathed(village: Village, peer: Villager, others: Iterable[Villager]) -> None:
             listed = list(others)
             self.said["breath"] += len(listed)
-            breathe(village, peer, () if lost else listed)
+            breathe(village, peer, () if self.lost else listed)
 
         monkeypatch.setattr(Village, "_send", sent)
         monkeypatch.setattr(simulation, "breathe", breathed)
@@ -133,12 +134,29 @@ def settled(count: int) -> Village:
 
 
 @pytest.mark.parametrize("count", [2, 5, 16])
-def test_in_a_room_at_peace_two_signs_of_three_are_breaths(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def test_in_a_room_at_peace_eight_signs_of_nine_are_breaths(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     signs = Signs(monkeypatch)
     village = settled(count)
     signs.said.clear()
+    village.run(40)
+    assert signs.said["breath"] > 6.5 * signs.said["beat"] > 0
+    assert signs.said["word"] == 0
+
+
+def test_where_breaths_pass_no_more_members_are_asked_and_beat_more_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signs = Signs(monkeypatch)
+    village = settled(8)
+    village.run(10)
+    before = village.now
+    signs.lost = True
     village.run(30)
-    assert signs.said["breath"] > 1.8 * signs.said["beat"] > 0
+    news = [event for peer in village.peers.values() for at, event in peer.events if at > before]
+    assert not [event for event in news if not isinstance(event, out.MemberChanged)], "nobody is lost, nobody replaced"
+    signs.said.clear()
+    village.run(20)
+    assert 1.5 * signs.said["beat"] < signs.said["breath"] < 2.5 * signs.said["beat"]
     assert signs.said["word"] == 0
 
 
@@ -162,11 +180,11 @@ def test_a_line_of_the_chat_is_told_of_by_beats_until_both_ends_have_told_the_sa
     room = village.peers["p1"].node.room
     assert room is not None
     village.tell("p1", lambda node: room.chat.say("hello", village.clock(village.peers["p1"])))
-    village.run(1.5)
-    assert signs.said["breath"] < 1.5 * signs.said["beat"]
+    village.run(2)
+    assert signs.said["breath"] < 5 * signs.said["beat"]
     signs.said.clear()
-    village.run(20)
-    assert signs.said["breath"] > 1.8 * signs.said["beat"]
+    village.run(40)
+    assert signs.said["breath"] > 6.5 * signs.said["beat"]
 
 
 def test_who_has_no_coordinator_yet_beats(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 Intuition: in a room at peace a beat says what the last one said. QUIC makes of each a packet of its own for each
 member, acknowledged by another, and both ends work on both for most of a millisecond. A breath is sealed once, sent as
 sound is sent, opened on the port's thread in 30 us, and wakes nobody: the event loop looks at whose came when it looks
-at whose sound came. It may get lost; two of three signs of life are breaths, and four must be missed.
+at whose sound came. It may get lost: four signs of life must be missed before anybody is suspected.
 
 The key comes of the one for the sender's sound, so a member could breathe in another's name, as it could speak in it
 (RFC 9605 section 7.2); replayed ones do not open.

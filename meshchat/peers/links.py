@@ -33,6 +33,10 @@ BREATHS = 2.5
 """For so many intervals after a beat that told nothing new, a breath will do: two of them, then a beat again. That is
 less than `MISSES`, so a member is not suspected where QUIC passes and breaths do not."""
 
+BREATHS_HEARD = 8.5
+"""The same towards one that says that our breaths come: eight of them, then a beat, to tell the round trip and keep
+the connection from its idle time-out."""
+
 LINK_LOST_S: Seconds = 4.0
 """Silence after which a link is closed, though its peer may still be heard by others, and called anew."""
 
@@ -85,6 +89,10 @@ class Link:
     hears_leader: bool = False
     roster: Mark | None = None
     tally: Tally | None = None
+    aloud_at: Seconds = -math.inf
+    """When sound or a breath of it last came."""
+    is_deaf: bool = True
+    """Whether it has not told yet, in its last beat, that our sound or our breaths come."""
     every: Seconds = 0.0
     """The interval that it promised between its beats."""
     roster_sent_at: Seconds = 0.0
@@ -104,6 +112,11 @@ class Link:
     rtt_ms: float | None = None
     _their_stamp_ms: int = 0
     _their_stamp_at: Seconds = 0.0
+
+    @property
+    def breathed_last(self) -> bool:
+        """Whether its last sign of life was sound or a breath."""
+        return self.aloud_at >= self.heard_at
 
     def in_room(self, room: RoomId | None) -> bool:
         """Whether the peer says that it is in that room."""
@@ -141,6 +154,7 @@ class Link:
             every_ms=min(int(every * 1000), BEAT_MS_MAX),
             book=book,
             tally=tally,
+            hears_breaths=self.aloud_at > self.beaten_at,
         )
 
     def beaten(self, beat: Beat, every: Seconds, now: Seconds) -> None:
@@ -150,8 +164,8 @@ class Link:
 
     def will_do_with_a_breath(self, beat: Beat, every: Seconds, now: Seconds) -> bool:
         """Whether `beat` would tell nothing: the last one told the same, and so did theirs, not too long ago."""
-        said = self.said
-        if said is None or now - self.beaten_at >= BREATHS * every or not (said.hears_leader and self.hears_leader):
+        said, enough = self.said, (BREATHS if self.is_deaf else BREATHS_HEARD) * every
+        if said is None or now - self.beaten_at >= enough or not (said.hears_leader and self.hears_leader):
             return False
         if (beat.tally and beat.tally.early) != (said.tally and said.tally.early):
             return False
@@ -167,11 +181,18 @@ class Link:
         self.said = None
         self.beat_at = max(self.beat_at, min(now + every, self.beaten_at + 2 * every))
 
+    def heard(self, at: Seconds, *, aloud: bool) -> bool:
+        """A packet of its came then, `aloud` if it was sound or a breath; whether it is the newest sign of life."""
+        if aloud:
+            self.aloud_at = max(at, self.aloud_at)
+        return at > self.heard_at
+
     def heard_beat(self, beat: Beat, now: Seconds) -> None:
         """Takes in a sign of life: its claim, and the round-trip time that its echo tells."""
         self._their_stamp_ms, self._their_stamp_at = beat.stamp_ms, now
         self.claim, self.hears_leader, self.roster = beat.claim, beat.hears_leader, beat.roster
         self.every, self.book, self.tally = beat.every_ms / 1000, beat.book, beat.tally
+        self.is_deaf = not beat.hears_breaths
         sample_ms = now * 1000 - beat.echo_ms - beat.held_ms
         if beat.echo_ms and 0 <= sample_ms < RTT_S_MAX * 1000:
             old = sample_ms if self.rtt_ms is None else self.rtt_ms

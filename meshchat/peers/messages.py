@@ -163,6 +163,8 @@ class Beat(Struct, frozen=True, tag_field="type", tag="beat", forbid_unknown_fie
     """Which orders the sender has, as a digest; empty for none."""
     tally: Tally | None = None
     """What the sender holds of the chat, told to members only."""
+    hears_breaths: bool = False
+    """Whether breaths, or sound, of the receiver came since the sender's last beat."""
 
 
 class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -245,10 +245,10 @@ class Node:
         self._follow_law(now)
         self._drop_marked()
 
-    def heard(self, peer: PeerId, at: Seconds) -> None:
-        """An authenticated packet of any kind came from `peer`."""
+    def heard(self, peer: PeerId, at: Seconds, *, aloud: bool = True) -> None:
+        """An authenticated packet came from `peer`, `aloud` if it was sound or a breath."""
         link = self.links.get(peer)
-        if link and at > link.heard_at:
+        if link and link.heard(at, aloud=aloud):
             self._heard(link, at)
 
     def timer(self) -> Seconds | None:

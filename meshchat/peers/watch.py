@@ -304,6 +304,8 @@ class Watch:
             return
         for record in about:
             record.ask_at = now + FRESH_BEATS * self._circle.every
+            if record.state is State.SUSPECT and record.link and record.link.breathed_last:
+                self._circle.send(record.peer, Ask(int(now * 1000), ()))  # any answer shows that only breaths are lost
             if record.asked_at == math.inf or record.state is State.UNREACHABLE:
                 record.asked_at = now
         for first in range(0, len(about), ASKED_MAX):
