@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import math
 import time
@@ -16,6 +17,9 @@ from meshchat.errors import MeshchatError
 from meshchat.units import Seconds
 
 AGREE_S_MAX: Seconds = 60.0
+
+CROWD = 12
+"""So many are asked only when all have told of everybody's coming."""
 
 Stretch = tuple[Path, Seconds, Seconds]
 """A peer's notes, and between which instants they count."""
@@ -59,6 +63,8 @@ class Room:
         ids = {(await peer.ready()).who for peer in wanted}
 
         async def all_agree() -> bool:
+            if len(wanted) >= CROWD and not all([_says_so(peer, ids, (await peer.ready()).who) for peer in wanted]):
+                return False  # to look at what they told costs nothing; to ask each of them for everybody's state, much
             rooms = [status.room for status in await asyncio.gather(*(peer.status() for peer in wanted))]
             leaders = {room.coordinator if room else None for room in rooms}
             listed = all(room and {each.id for each in room.members if each.reachable} == ids for room in rooms)
@@ -78,6 +84,28 @@ class Room:
     def heard(self, since: Seconds, until: Seconds, among: list[lab.Peer]) -> None:
         """What was made up of any voice at these between the two instants counts, once they have ended."""
         self.logs += [(self.stage.folder / f"{peer.name}.npz", since, until) for peer in among]
+
+
+def _says_so(peer: lab.Peer, ids: set[str], who: str) -> bool:
+    """Whether that peer has told of everybody's coming, and of nobody's going since."""
+    here = {who}
+    for note in peer.notes:
+        if note.what == "joined":
+            here.add(note.who)
+        elif note.what == "left":
+            here.discard(note.who)
+    return here == ids
+
+
+async def replaced(survivors: list[lab.Peer], dead: str, since: Seconds) -> Seconds:
+    """When the last of them followed another."""
+
+    def has_followed(peer: lab.Peer) -> bool:
+        return peer.followed_at(dead, since) is not None
+
+    for peer in survivors:
+        await peer.until("it followed another", functools.partial(has_followed, peer), AGREE_S_MAX)
+    return max(peer.followed_at(dead, since) or math.inf for peer in survivors) - since
 
 
 def changes(peer: lab.Peer, since: Seconds) -> int:

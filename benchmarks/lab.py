@@ -39,6 +39,10 @@ NAMESPACE_PREFIX = "meshchat-bench-"
 PLACES_MAX = 200
 """Addresses of one benchmark's network: 10.97.0.1 to 10.97.0.200."""
 
+ACQUAINTED_FROM = 30
+"""From so many places on they are told each other's hardware addresses. Linux keeps what it learns by ARP in one table
+for all namespaces, with room for 1024: the thirty-third peer would reach few of the others, and nobody say why."""
+
 MEET_S_MAX: Seconds = 60.0
 """How long peers may take to start and to meet; a loaded machine imports slowly."""
 
@@ -76,12 +80,28 @@ def network(count: int, loopback: bool) -> Iterator[list[Place]]:
         hub = _namespace(stack, "hub")
         _ip("-n", hub, "link", "add", "lan", "type", "bridge")
         _ip("-n", hub, "link", "set", "lan", "up")
-        yield [_place(stack, hub, number) for number in range(1, count + 1)]
+        places = [_place(stack, hub, number) for number in range(1, count + 1)]
+        if count >= ACQUAINTED_FROM:
+            for place in places:
+                _acquaint(place, places)
+        yield places
+
+
+def _acquaint(place: Place, others: list[Place]) -> None:
+    """Entries that are put in by hand are not counted against the table."""
+    lines = [f"neigh replace {each.host} lladdr {_hardware(each.host)} dev lan0" for each in others if each != place]
+    _ip("-n", place.enter[-1], "-batch", "-", given="\n".join(lines))
+
+
+def _hardware(host: str) -> str:
+    """The hardware address of the place with that address."""
+    return "02:00:" + ":".join(f"{int(part):02x}" for part in host.split("."))
 
 
 def _place(stack: contextlib.ExitStack, hub: str, number: int) -> Place:
     name, host = _namespace(stack, str(number)), f"10.97.0.{number}"
     _ip("link", "add", "lan0", "netns", name, "type", "veth", "peer", "name", f"port{number}", "netns", hub)
+    _ip("-n", name, "link", "set", "lan0", "address", _hardware(host))
     _ip("-n", hub, "link", "set", f"port{number}", "master", "lan", "up")
     _ip("-n", name, "link", "set", "lan0", "addrgenmode", "none")
     _ip("-n", name, "addr", "add", f"{host}/24", "broadcast", "10.97.0.255", "dev", "lan0")
@@ -106,9 +126,9 @@ def _remove_leftovers() -> None:
             _ip("netns", "del", name)
 
 
-def _ip(*words: str) -> str:
+def _ip(*words: str, given: str = "") -> str:
     try:
-        done = subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=20, input=given)
     except subprocess.CalledProcessError as error:
         told = error.stderr.strip()
         raise NetworkError(f"`ip {' '.join(words)}` failed: {told}; run with --loopback instead") from error

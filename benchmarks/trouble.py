@@ -1,6 +1,6 @@
 """What happens to a room when its coordinator dies, leaves, freezes, or the network fails: real peers, real sockets.
 
-    python -m benchmarks.trouble [SCENE ...] [--runs 20] [--minutes 10] [--crowd 50] [--json FILE]
+    python -m benchmarks.trouble [SCENE ...] [--runs 20] [--minutes 10] [--json FILE]
 
 Five peers in namespaces of their own, all of them talking, for most scenes. Times are read from what each peer tells
 of its own room (`benchmarks.peer`), sound from what each made up or missed of the others, in one run, beside what it
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import math
 import signal
 import statistics
@@ -19,10 +18,8 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-import psutil
-
 from benchmarks import lab, report, weather
-from benchmarks.company import AGREE_S_MAX, Room, Stretch, changes, log_of, longest, made_up
+from benchmarks.company import Room, Stretch, changes, log_of, longest, made_up, replaced
 from benchmarks.report import Figure, Row
 from meshchat.control import Status
 from meshchat.errors import NetworkError
@@ -51,7 +48,6 @@ def main() -> int:
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)} (all)")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="how many coordinators are killed")
     parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="how long the poor Wi-Fi lasts")
-    parser.add_argument("--crowd", type=int, default=50, metavar="N", help="how many peers are a crowd")
     words = parser.parse_args()
     unknown = sorted(set(words.scenes) - set(SCENES))
     if unknown:
@@ -87,7 +83,7 @@ async def _kill(words: argparse.Namespace) -> list[Row]:
 
 async def _deaths(room: Room, runs: int, name: str, *, joiner: bool = True) -> list[Row]:
     await room.fill(TALKERS, TALKERS, log=True)
-    replaced: list[Seconds] = []
+    times: list[Seconds] = []
     entered: list[Seconds] = []
     calm: list[Stretch] = []
     for _ in range(runs):
@@ -98,7 +94,7 @@ async def _deaths(room: Room, runs: int, name: str, *, joiner: bool = True) -> l
         calm += [(log_of(room, peer), killed_at - WATCH_S, killed_at) for peer in room.peers]
         fresh = await room.enter(room.at[victim.name], talks=True, log=True) if joiner else None
         survivors = [peer for peer in room.peers if peer is not fresh]
-        replaced.append(await _replaced(survivors, (await victim.ready()).who, killed_at))
+        times.append(await replaced(survivors, (await victim.ready()).who, killed_at))
         if fresh:
             ready = await fresh.ready()
             await room.agree()
@@ -109,25 +105,14 @@ async def _deaths(room: Room, runs: int, name: str, *, joiner: bool = True) -> l
     await room.stage.end(*room.stage.peers)
     usual, worst = made_up(calm), made_up(disturbed)
     figures = [
-        Figure("replaced, median", statistics.median(replaced), "s", at_most=2.0),
-        Figure("worst", max(replaced), "s", at_most=3.0),
+        Figure("replaced, median", statistics.median(times), "s", at_most=2.0),
+        Figure("worst", max(times), "s", at_most=3.0),
         Figure("sound made up at once, undisturbed", usual, "ms"),
         Figure("after the death", worst, "ms", at_most=max(usual, 20.0)),
     ]
     if entered:
         figures.append(Figure("newcomer meanwhile, ready to in, worst", max(entered), "s", at_most=4.0))
     return [Row(name, tuple(figures))]
-
-
-async def _replaced(survivors: list[lab.Peer], dead: str, since: Seconds) -> Seconds:
-    """When the last of them followed another."""
-
-    def has_followed(peer: lab.Peer) -> bool:
-        return peer.followed_at(dead, since) is not None
-
-    for peer in survivors:
-        await peer.until("it followed another", functools.partial(has_followed, peer), AGREE_S_MAX)
-    return max(peer.followed_at(dead, since) or math.inf for peer in survivors) - since
 
 
 async def _leave(_: argparse.Namespace) -> list[Row]:
@@ -313,36 +298,6 @@ async def _wifi(words: argparse.Namespace) -> list[Row]:
     return await _on_stage(10, play)
 
 
-async def _crowd(words: argparse.Namespace) -> list[Row]:
-    async def play(room: Room) -> list[Row]:
-        met_s = await room.fill(words.crowd, 2, frame_ms=20)
-        await asyncio.sleep(CALM_S)
-        processes = [psutil.Process(peer.process.pid) for peer in room.peers]
-        before, begun = [_spent(each) for each in processes], time.monotonic()
-        await asyncio.sleep(20.0)
-        passed = time.monotonic() - begun
-        shares = [100 * (_spent(each) - was) / passed for each, was in zip(processes, before, strict=True)]
-        memory_mb = statistics.median(each.memory_info().rss for each in processes) / 1e6
-        victim = await room.leader()
-        room.peers.remove(victim)
-        replaced_s = await _replaced(room.peers, (await victim.ready()).who, victim.kill())
-        figures = (
-            Figure("all know all after the last was ready", met_s, "s"),
-            Figure("processor each, median", statistics.median(shares), "% of a core"),
-            Figure("memory each, median", memory_mb, "MB"),
-            Figure("coordinator killed, replaced for all after", replaced_s, "s", at_most=10.0),
-            Figure("all agree again after", await room.agree(), "s"),
-        )
-        return [Row(f"{words.crowd} members, two talking", figures)]
-
-    return await _on_stage(words.crowd, play)
-
-
-def _spent(process: psutil.Process) -> Seconds:
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
 SCENES: dict[str, Callable[[argparse.Namespace], Awaitable[list[Row]]]] = {
     "kill": _kill,
     "leave": _leave,
@@ -351,7 +306,6 @@ SCENES: dict[str, Callable[[argparse.Namespace], Awaitable[list[Row]]]] = {
     "mdns": _mdns,
     "pair": _pair,
     "wifi": _wifi,
-    "crowd": _crowd,
 }
 
 if __name__ == "__main__":
