@@ -21,7 +21,7 @@ import xcffib
 import xcffib.xproto
 
 from benchmarks.framecode import CODE_WIDTH, MIDDLE, Sightings, read
-from meshchat.capture.damage import Damage
+from meshchat.capture.x11 import Display
 
 ALL_PLANES = 0xFFFF_FFFF
 
@@ -34,11 +34,11 @@ def main(words: list[str]) -> int:
     connect: Any = xcffib.connect
     display: Any = connect()
     root = display.get_setup().roots[0].root
-    log, damage = Sightings(Path(words[0])), Damage()
+    log, watched = Sightings(Path(words[0])), Display()
     print("looking", flush=True)
     while True:
-        if damage.wait(1.0):
-            damage.seen()
+        if watched.wait(1.0):
+            watched.seen()
             image = xcffib.xproto.ImageFormat.ZPixmap
             row = display.core.GetImage(image, root, 0, MIDDLE, CODE_WIDTH, 1, ALL_PLANES).reply()
             log.saw(read(np.frombuffer(bytes(row.data), np.uint32)), time.monotonic())

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 OPEN_S: Seconds = 15.0
 """How long the first picture may take; a loaded machine imports slowly."""
 
+PIPE_BYTES = 1 << 20
+"""Asked of the system for the pipe: a slice then goes through it in one piece, which wakes each side once."""
+
 END_S: Seconds = 2.0
 """How long the process may take to notice that we are gone."""
 
@@ -37,7 +40,7 @@ class ScreenProcess:
         self._ending = False
         words = [sys.executable, "-m", "meshchat.capture", msgspec.json.encode(spec).decode()]
         try:
-            self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE_BYTES)
         except OSError as error:
             raise ScreenError(f"cannot start the screen process: {error.strerror}") from error
         self._thread = threading.Thread(target=self._listen, name="meshchat-screen-in", daemon=True)

@@ -28,7 +28,10 @@ from meshchat.web.server import Gallery
 log = logging.getLogger(__name__)
 
 TOLD_S: Seconds = 0.004
-"""Between two reports to one sharer: a burst of datagrams is reported on once."""
+"""Between two reports to one sharer of which something was lost: a burst of datagrams is reported on once."""
+
+CALM_S: Seconds = 0.02
+"""Between two reports to one of whom all came: each costs both ends as much as thirty parts of a screen."""
 
 TICK_S: Seconds = 0.012
 """Between two looks at what is missing, while something is."""
@@ -56,6 +59,7 @@ class Screens:
         self._wanted: set[PeerId] = set()
         """Members whose screens a person asked for, here or not."""
         self._due: set[PeerId] = set()
+        self._urgent: set[PeerId] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def open(self, share: str) -> None:
@@ -75,9 +79,13 @@ class Screens:
     def datagram(self, data: bytes, now: Seconds) -> None:
         """A datagram of somebody's screen, on the port's thread."""
         flow = self._in.datagram(data, now)
-        if flow and flow.peer not in self._due:
+        if flow and flow.is_hurt and flow.peer not in self._urgent:
+            self._urgent.add(flow.peer)
             self._due.add(flow.peer)
-            self._call_soon(self._tell_soon, flow)
+            self._call_soon(self._tell_soon, flow, TOLD_S)
+        elif flow and flow.peer not in self._due:
+            self._due.add(flow.peer)
+            self._call_soon(self._tell_soon, flow, CALM_S)
 
     def report_came(self, peer: PeerId, data: bytes, now: Seconds) -> bool:
         """What a watcher of our screen reports; False for a report on something else. May raise `WireError`."""
@@ -191,12 +199,13 @@ class Screens:
         if self._gallery.viewers(peer):
             self._call_soon(self._gallery.show, peer, whole)
 
-    def _tell_soon(self, flow: Inflow) -> None:
-        self._loop.call_later(max(0.0, flow.told_at + TOLD_S - self._loop.time()), self._tell, flow)
+    def _tell_soon(self, flow: Inflow, apart: Seconds) -> None:
+        self._loop.call_later(max(0.0, flow.told_at + apart - self._loop.time()), self._tell, flow)
 
     def _tell(self, flow: Inflow) -> None:
         """Reports to a sharer, and again soon if something is missing."""
         self._due.discard(flow.peer)
+        self._urgent.discard(flow.peer)
         if not flow.watched or self._in.flow(flow.peer) is not flow:
             return
         link = self._mesh.node.links.get(flow.peer)
@@ -210,8 +219,7 @@ class Screens:
         """Sends parts of our screen to a watcher, on the sending thread."""
         route = self._mesh.media_routes.get(peer)
         if route:
-            for datagram in datagrams:
-                self._mesh.port.send(datagram, route)
+            self._mesh.port.send_all(datagrams, route)
 
     def _list(self) -> control.ScreenList:
         self._must_be_in_room()

@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 
 from meshchat.capture import protocol
-from meshchat.capture.damage import Damage
 from meshchat.capture.protocol import Bring, Brought, Follow, Opened, Order, Spec, Trouble
-from meshchat.capture.sources import Screen, Source, open_source
+from meshchat.capture.sources import Screen, Shot, Source, open_source
+from meshchat.capture.x11 import Display
 from meshchat.codec import encode_exact, encode_jpeg
 from meshchat.errors import ScreenError
 from meshchat.media.desk import Coder, Desk
@@ -72,11 +72,12 @@ class Watch:
         self._sized_at: Seconds = 0.0
         self._black = Black.MAYBE if isinstance(source, Screen) else Black.NO
         self._began_at: Seconds = 0.0
-        self._damage = _damage_of(source)
+        self._display = source.display if isinstance(source, Screen) else None
         self._drawn = True
-        self._pointer = (0, 0)
-        self._size: tuple[int, int] | None = None
+        self._overlooked = True
+        """Whether something changed that the desk was not shown."""
         self._earliest: Seconds = 0.0
+        self._quality = spec.quality
 
     def take_orders(self, pipe: BinaryIO) -> None:
         """Reads what the daemon wants until it is gone; on a thread of its own."""
@@ -91,8 +92,8 @@ class Watch:
 
     def begin(self) -> None:
         """Begins to heed the display, if it reports."""
-        if self._damage:
-            threading.Thread(target=self.heed_drawing, args=(self._damage,), daemon=True).start()
+        if self._display:
+            threading.Thread(target=self.heed_drawing, args=(self._display,), daemon=True).start()
 
     def run(self) -> None:
         """Looks again and again. Raises `ScreenError` when the source is gone, `OSError` when the daemon is."""
@@ -107,49 +108,35 @@ class Watch:
             bring = self._obey()
             if bring is not None or now >= due or (self._is_drawn and now >= self._earliest):
                 self._look(now)
-                self._earliest = now + 1 / self._spec.fps
+                # From when it was due: what is drawn as often as we look may come a little early.
+                self._earliest = max(self._earliest + 1 / self._spec.fps, now)
                 due = max(due + self._period(now), now)
             if bring is not None:
                 self._bring(bring)
 
-    def heed_drawing(self, damage: Damage) -> None:
+    def heed_drawing(self, display: Display) -> None:
         """Wakes us when something is drawn; on a thread of its own. A display that tells no more is looked at."""
         try:
             while not self._over:
-                drawn = damage.wait(IDLE_S)
+                drawn = display.wait(IDLE_S)
                 with self._woken:
                     self._drawn = self._drawn or drawn
                     self._woken.notify()
         except OSError:
-            self._damage = None
+            self._display = None
 
     @property
     def _is_drawn(self) -> bool:
         """Whether the display told that there is something to look at."""
-        return self._damage is not None and self._drawn and self._watched
-
-    def _is_news(self) -> bool:
-        """Whether a look may show anything new."""
-        damage = self._damage
-        if damage is None or self._desk is None or not self._watched:
-            return True
-        try:
-            pointer, before = damage.pointer(), self._pointer
-            self._pointer = pointer
-            if not self._drawn and pointer == before:
-                return False
-            self._drawn = False
-            damage.seen()
-        except OSError:
-            self._damage = None
-        return True
+        return self._display is not None and self._drawn and self._watched
 
     def _obey(self) -> Bring | None:
         wanted: Bring | None = None
         while self._orders:
             match self._orders.popleft():
-                case Follow(watched, followed):
+                case Follow(watched, followed, quality):
                     self._watched, self._followed = watched, followed
+                    self._quality = min(self._spec.quality, quality)
                 case Bring() as wanted:
                     self._followed = True
         return wanted
@@ -157,19 +144,16 @@ class Watch:
     def _period(self, now: Seconds) -> Seconds:
         if not self._watched:
             return IDLE_S
-        if self._damage and self._desk and self._desk.is_settled:
+        if self._display and self._desk and self._desk.is_settled:
             return LAZY_S
         return LAZY_S if now - self._changed_at > LAZY_AFTER_S else 1 / self._spec.fps
 
     def _look(self, now: Seconds) -> None:
         if now - self._sized_at > SIZE_S and isinstance(self._source, Screen):
             self._sized_at = now
-            self._follow_size(self._source)
-        if not self._is_news():
-            self._sharpen(now)
-            self._tell_black(now)
-            return
-        picture = self._source.grab(now)
+            self._source.follow_size()
+        shot = self._shoot(now)
+        picture = shot.picture
         if self._desk is None or (self._desk.grid.width, self._desk.grid.height) != picture.shape[::-1]:
             self._open(picture)
         self._mind_black(picture)
@@ -177,12 +161,23 @@ class Watch:
         desk = self._desk
         assert desk is not None
         if not self._watched:
+            self._overlooked = True
             return
-        mask = desk.look(picture, now)
+        mask = desk.look(picture, now, None if self._overlooked else shot.rows)
+        self._overlooked = False
         if mask:
             self._changed_at = now
             self._tell(desk, mask)
         self._sharpen(now)
+
+    def _shoot(self, now: Seconds) -> Shot:
+        self._drawn = False
+        shot = self._source.grab(now)
+        if self._display:
+            # What came while we waited for its answer was read with the answer, and the other thread was not woken.
+            with contextlib.suppress(OSError):
+                self._drawn |= self._display.drawn()
+        return shot
 
     def _sharpen(self, now: Seconds) -> None:
         desk = self._desk
@@ -190,19 +185,10 @@ class Watch:
             self._changed_at = now
             self._tell(desk, mask)
 
-    def _follow_size(self, screen: Screen) -> None:
-        """Opens the screen anew if its monitors may have changed: asking the display costs less than opening it."""
-        size = None
-        if self._damage:
-            with contextlib.suppress(OSError):
-                size = self._damage.size()
-        if size is None or size != self._size:
-            self._size, self._drawn = size, True
-            screen.follow_size()
-
     def _open(self, picture: Pixels) -> None:
         height, width = picture.shape
         self._desk = Desk(width, height, Coder(encode_jpeg, encode_exact))
+        self._overlooked = True
         protocol.write(self._out, Opened(width, height, self._source.title))
 
     def _tell(self, desk: Desk, mask: Mask) -> None:
@@ -212,7 +198,7 @@ class Watch:
             protocol.write(self._out, protocol.Slice(desk.number, cells, b"", True, True, False, coded=False))
             return
         first = True
-        for update in desk.updates(self._spec.quality):
+        for update in desk.updates(self._quality):
             settled = update.last and desk.is_settled
             protocol.write(
                 self._out, protocol.Slice(desk.number, cells, update.operations, first, update.last, settled)
@@ -239,16 +225,6 @@ class Watch:
         if self._black is Black.MAYBE and now - self._began_at > BLACK_S:
             self._black = Black.TOLD
             protocol.write(self._out, Trouble(BLACK, False))
-
-
-def _damage_of(source: Source) -> Damage | None:
-    """What the display reports, if the source is one that does."""
-    if not isinstance(source, Screen):
-        return None
-    try:
-        return Damage()
-    except (OSError, ImportError):
-        return None
 
 
 def main(words: list[str]) -> int:

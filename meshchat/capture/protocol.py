@@ -33,6 +33,8 @@ class Follow(Struct, frozen=True, array_like=True, tag=True):
 
     watched: bool
     followed: bool
+    quality: int = 100
+    """Of what moves, at most, whatever the spec says: what the best link takes."""
 
 
 class Bring(Struct, frozen=True, array_like=True, tag=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +13,9 @@ from PIL import Image
 
 from meshchat.capture.pattern import KINDS, Pattern
 from meshchat.capture.protocol import DEFAULT_SOURCE, Spec
+from meshchat.capture.x11 import Display
 from meshchat.errors import ScreenError
+from meshchat.media.tiles import Rows
 from meshchat.units import Pixels, Seconds
 
 PATTERN = "test-pattern"
@@ -22,14 +26,24 @@ SHOWN_S: Seconds = 1.0
 """How long each picture of a folder is shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What a source shows."""
+
+    picture: Pixels
+    """Contiguous; another shot may change it."""
+    rows: Rows | None = None
+    """Where it may differ from the shot before; None if nobody knows."""
+
+
 class Source(Protocol):
     """Something that has a picture at any time."""
 
     title: str
     """What is shared, in words for people."""
 
-    def grab(self, at: Seconds) -> Pixels:
-        """The picture at that time, contiguous; the caller does not keep it. Raises `ScreenError` when it is gone."""
+    def grab(self, at: Seconds) -> Shot:
+        """The picture at that time; the caller does not keep it. Raises `ScreenError` when it is gone."""
 
 
 def open_source(spec: Spec) -> Source:
@@ -40,8 +54,20 @@ def open_source(spec: Spec) -> Source:
     if name == PATTERN:
         if kind and kind not in KINDS:
             raise ScreenError(f"no test pattern {kind!r}; there are {', '.join(KINDS)}")
-        return Pattern(kind or KINDS[0])
+        return Drawn(Pattern(kind or KINDS[0]))
     return Pictures(Path(spec.source).expanduser())
+
+
+class Drawn:
+    """A pattern that is drawn here."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        self.title = pattern.title
+        self._pattern = pattern
+
+    def grab(self, at: Seconds) -> Shot:
+        """The pattern at that time."""
+        return Shot(self._pattern.grab(at))
 
 
 class Pictures:
@@ -57,11 +83,11 @@ class Pictures:
         self._picture: Pixels = self._load(0)
         self._began_at: Seconds | None = None
 
-    def grab(self, at: Seconds) -> Pixels:
+    def grab(self, at: Seconds) -> Shot:
         """The picture whose turn it is, cut or filled to the size of the first."""
         self._began_at = at if self._began_at is None else self._began_at
         self._load(int((at - self._began_at) / SHOWN_S) % len(self._paths))
-        return self._picture
+        return Shot(self._picture)
 
     def _load(self, number: int) -> Pixels:
         if number == self._shown:
@@ -89,28 +115,38 @@ class Screen:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._grabber: Any = None
+        self._size: tuple[int, int] | None = None
+        self.display = _display()
+        """What tells of drawing, and is looked at there alone; None where nothing does."""
         self._open()
 
-    def grab(self, at: Seconds) -> Pixels:
+    def grab(self, at: Seconds) -> Shot:
         """The screen as it is, with the pointer."""
         try:
-            shot = self._shot()
+            return self._shot()
         except ScreenError:
             self._open()  # the screen has another size now, or it is gone: that says which
-            shot = self._shot()
-        pixels: Pixels = np.frombuffer(shot.raw, np.uint32).reshape(shot.height, shot.width)
-        return pixels
+            return self._shot()
 
     def follow_size(self) -> None:
-        """Looks whether the monitors changed, which not every system tells by an error."""
-        if self._spec.region is None:
+        """Opens the screen anew if its monitors may have changed: asking the display costs less than opening it."""
+        size = None
+        if self.display:
+            with contextlib.suppress(OSError):
+                size = self.display.size()
+        if (size is None or size != self._size) and self._spec.region is None:
             self._open()
+        self._size = size
 
-    def _shot(self) -> Any:
+    def _shot(self) -> Shot:
         try:
-            return self._grabber.grab(self._area)
+            if self.display:
+                rows = self.display.look()
+                return Shot(self.display.picture, rows)
+            shot = self._grabber.grab(self._area)
         except (mss.ScreenShotError, OSError, ValueError) as error:
             raise ScreenError(_no_screen(error)) from None
+        return Shot(np.frombuffer(shot.raw, np.uint32).reshape(shot.height, shot.width))
 
     def _open(self) -> None:
         # The old connection is let go when the new one stands: a display without programs may end.
@@ -127,8 +163,21 @@ class Screen:
             raise ScreenError(f"no monitor {self._spec.monitor}; there are {len(monitors) - 1}, counted from 1")
         monitor = monitors[self._spec.monitor]
         self._area = _part(monitor, self._spec.region)
+        if self.display:
+            try:
+                self.display.use(**self._area)
+            except OSError:
+                self.display = None
         which = f"monitor {self._spec.monitor}" if self._spec.monitor else "screen"
         self.title = f"{which}, {self._area['width']}x{self._area['height']}"
+
+
+def _display() -> Display | None:
+    """The display, if it is one that reports what is drawn."""
+    try:
+        return Display()
+    except (OSError, ImportError):
+        return None
 
 
 def _part(monitor: Any, region: tuple[int, int, int, int] | None) -> dict[str, int]:

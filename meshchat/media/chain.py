@@ -89,6 +89,11 @@ class Chain:
         """Whether anybody keeps up, or is about to: else nothing need be compressed for all."""
         return any(not each.behind or each.asked for each in self.backlogs.values())
 
+    @property
+    def quality(self) -> float:
+        """What share of the wanted quality the best link of those who keep up takes, 0..1."""
+        return max((each.rate.quality for each in self.backlogs.values() if not each.behind or each.asked), default=1.0)
+
     def lack(self, now: Seconds) -> Lack | None:
         """What is to be compressed for those who fell behind and are free again; one question at a time."""
         if self._asking:

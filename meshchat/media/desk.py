@@ -18,7 +18,7 @@ import numpy as np
 
 from meshchat.media import scroll
 from meshchat.media.operations import PART_PIXELS_MAX, Copy, Operation, Put, Size, encode_operations
-from meshchat.media.tiles import CELL, Grid, Mask, Rect
+from meshchat.media.tiles import CELL, Grid, Mask, Rect, Rows
 from meshchat.units import Pixels, Seconds
 
 REST_S: Seconds = 0.15
@@ -27,8 +27,11 @@ REST_S: Seconds = 0.15
 SHARPEN_CELLS = 96
 """Cells made exact at once, a fifth of a 1080p screen: some 10 ms of work, so that a new change never waits longer."""
 
-SMALL_PIXELS = 16 * 1024
-"""A part up to this size is tried exact at once: a line of text takes fewer bytes so than as a JPEG."""
+SMALL_PIXELS = 64 * 1024
+"""A part up to this size is tried exact at once: a few lines of text take fewer bytes so than as a JPEG, and 1 ms."""
+
+TINY_PIXELS = 4 * 1024
+"""Up to this size it is not worth a look beforehand whether that will succeed."""
 
 EXACT_SHARE_MAX = 1.0
 """Bytes for each pixel up to which a small part, and a still one, is sent exact; text takes 0.05, a photograph 2.5."""
@@ -49,6 +52,11 @@ SEARCH_REST = 8
 """After a few searches for scrolling in vain, only one picture in so many is searched: a film does not scroll."""
 
 IN_VAIN_MAX = 3
+
+MOTION_SHARE = 0.9
+"""Of the cells: a film that fills the screen. Two pictures of it need no comparison to be different."""
+
+MOTION_PICTURES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,10 @@ class Desk:
         self._recent: deque[tuple[Seconds, Mask]] = deque()
         self._history: deque[Mask] = deque(maxlen=REMEMBERED)
         self._in_vain = 0
+        self._motion = 0
+        """Pictures in a row in which all but a little changed."""
+        self._scrolled: tuple[Rect, int] | None = None
+        """Where the last picture was scrolled, and by how much."""
         self._todo: list[Operation | Rect] = []
         self._sharp: Mask = 0
 
@@ -90,20 +102,27 @@ class Desk:
         """Whether everything that was sent is as exact as it will be."""
         return not self._blurred
 
-    def look(self, new: Pixels, now: Seconds) -> Mask:
-        """Takes in a new picture of the screen; the cells that `updates` will change, 0 for none."""
-        changes = self.grid.changes(self._picture, new)
-        if not changes.mask:
-            return 0
-        mask, rects = changes.mask, changes.rects
-        moved = self._moves(new, mask)
+    def look(self, new: Pixels, now: Seconds, rows: Rows | None = None) -> Mask:
+        """Takes in a new picture of the screen, which may differ in `rows` (None: anywhere) from the last one.
+
+        The cells that `updates` will change, 0 for none.
+        """
+        moved = scroll.again(*self._scrolled, self._picture, new) if self._scrolled else ()
+        mask = 0
+        if not moved:
+            changes = self.grid.changes(self._picture, new, rows, moving=self._is_moving)
+            mask, rects = changes.mask, changes.rects
+            if not mask:
+                return 0
+            moved = self._moves(new, mask)
+            self._motion = (
+                0 if moved or mask.bit_count() < MOTION_SHARE * self.grid.all.bit_count() else self._motion + 1
+            )
+        self._scrolled = (_around(moved), moved[0].rise) if moved else None
         if moved:
-            for move in moved:
-                mask |= self.grid.cells(move.to)
-                if self._blurred & self.grid.cells(move.source):
-                    self._blurred |= self.grid.cells(move.to)
-            scroll.carry_out(moved, self._picture)
-            rects = self.grid.changes(self._picture, new).rects
+            mask |= self._carry_out(moved, new)
+            changes = self.grid.changes(self._picture, new, self._beside(moved, rows))
+            mask, rects = mask | changes.mask, changes.rects
         self._todo = [Copy(move.to, move.to.x, move.to.y + move.rise) for move in moved]
         for rect in rects:
             rect.of(self._picture)[:] = rect.of(new)
@@ -182,7 +201,8 @@ class Desk:
 
     def _put(self, rect: Rect, quality: int, sharp: bool) -> Put:
         part = rect.of(self._picture)
-        if rect.area <= SMALL_PIXELS or (sharp and self._looks_simple(part)):
+        is_tried = rect.area <= TINY_PIXELS or ((sharp or rect.area <= SMALL_PIXELS) and self._looks_simple(part))
+        if is_tried:
             data = self._coder.exact(part)
             if len(data) <= EXACT_SHARE_MAX * rect.area + 256:
                 return Put(rect, data, True)
@@ -202,6 +222,29 @@ class Desk:
         sample = part[::SAMPLE_ROWS]
         return len(self._coder.exact(sample)) <= EXACT_SHARE_MAX * sample.size + 64
 
+    @property
+    def _is_moving(self) -> bool:
+        """Whether all of it is taken to change, as it did in the last pictures; now and then it is looked at again."""
+        return self._motion >= MOTION_PICTURES and self.number % SEARCH_REST != 0
+
+    def _carry_out(self, moved: tuple[scroll.Move, ...], new: Pixels) -> Mask:
+        """Brings what moved into our picture; the cells of it."""
+        mask = 0
+        for move in moved:
+            mask |= self.grid.cells(move.to)
+            if self._blurred & self.grid.cells(move.source):
+                self._blurred |= self.grid.cells(move.to)
+            move.to.of(self._picture)[:] = move.to.of(new)  # the same as a copy within ours, which would take twice
+        return mask
+
+    def _beside(self, moved: tuple[scroll.Move, ...], rows: Rows | None) -> Rows | None:
+        """The rows that may still differ: not those that moved as a whole."""
+        if any(move.to.width < self.grid.width for move in moved):
+            return rows
+        tops = [0, *sorted(move.to.y + move.to.height for move in moved)]
+        ends = [*sorted(move.to.y for move in moved), self.grid.height]
+        return tuple((top, end) for top, end in zip(tops, ends, strict=True) if top < end)
+
     def _moves(self, new: Pixels, mask: Mask) -> tuple[scroll.Move, ...]:
         if mask.bit_count() < scroll.CELLS_MIN:
             return ()
@@ -215,6 +258,14 @@ class Desk:
         self.number += 1
         self._history.append(mask)
         return mask
+
+
+def _around(moved: tuple[scroll.Move, ...]) -> Rect:
+    """The box in which all of that moved."""
+    left, top = min(each.to.x for each in moved), min(min(each.to.y, each.source.y) for each in moved)
+    right = max(each.to.x + each.to.width for each in moved)
+    bottom = max(max(each.to.y, each.source.y) + each.to.height for each in moved)
+    return Rect(left, top, right - left, bottom - top)
 
 
 def split(rect: Rect) -> list[Rect]:

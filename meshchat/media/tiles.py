@@ -10,7 +10,7 @@ letters on the other side's screen for good.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +22,9 @@ from meshchat.units import Pixels
 Mask: TypeAlias = int
 """A set of cells: bit `row * columns + column`."""
 
+Rows: TypeAlias = tuple[tuple[int, int], ...]
+"""Ranges of rows in order: the first, and the one after the last."""
+
 CELL = 64
 """Side of a cell in pixels: a line of text is one or two high, and a 4K screen has some two thousand."""
 
@@ -30,6 +33,9 @@ STRIP_ROWS = 128
 
 TRIM = 8
 """Rectangles begin and end at multiples of this: the blocks of JPEG, in whose middle an edge would blur."""
+
+MOVING_ROWS = 16
+"""One row in so many shows that a band of a film differs; a band that seems equal is compared as any other."""
 
 WASTE_MAX = 1.25
 """Two rectangles are sent as one if that is at most so much more area."""
@@ -99,11 +105,18 @@ class Grid:
         """Whole cells as few rectangles, none higher than a strip."""
         return merged([self._rect(row, first, end) for row, first, end in self.runs(mask)], waste_max=1.0)
 
-    def changes(self, old: Pixels, new: Pixels) -> Changes:
-        """What differs; both pictures have this grid's size."""
+    def changes(self, old: Pixels, new: Pixels, rows: Rows | None = None, *, moving: bool = False) -> Changes:
+        """What differs; both pictures have this grid's size. Only `rows` are compared, None for all of them.
+
+        Where everything is `moving`, a band that differs at all is taken to differ all over.
+        """
         mask, rects = 0, []
-        for row in range(self.rows):
+        for row in self._bands(rows):
             band = slice(row * CELL, (row + 1) * CELL)
+            if moving and not np.array_equal(old[band][::MOVING_ROWS], new[band][::MOVING_ROWS]):
+                mask |= (1 << self.columns) - 1 << row * self.columns
+                rects.append(self._rect(row, 0, self.columns))
+                continue
             if np.array_equal(old[band], new[band]):
                 continue
             differs = old[band] != new[band]
@@ -114,6 +127,12 @@ class Grid:
             for _, first, end in self.runs(bits):
                 rects.append(self._trimmed(differs, columns, row, first, end))
         return Changes(mask, merged(rects))
+
+    def _bands(self, rows: Rows | None) -> Iterable[int]:
+        """The rows of cells that have pixels in these rows."""
+        if rows is None:
+            return range(self.rows)
+        return sorted({band for first, end in rows for band in range(first // CELL, -(-end // CELL))})
 
     def _rect(self, row: int, first: int, end: int) -> Rect:
         x, y = first * CELL, row * CELL

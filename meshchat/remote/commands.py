@@ -274,7 +274,7 @@ class ShareStart(_Request, frozen=True, tag="share_start"):
     fps: Annotated[int, Meta(ge=1, le=60)] = 30
     quality: Annotated[int, Meta(ge=10, le=95)] = 75
     """JPEG quality of what moves; what rests is exact."""
-    max_mbit: Annotated[float, Meta(ge=0.5, le=1000)] = 150.0
+    max_mbit: Annotated[float, Meta(ge=0.5, le=1000)] = 200.0
     """Most Mbit/s to each watcher."""
 
 

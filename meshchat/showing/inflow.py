@@ -49,6 +49,9 @@ class Inflow:
     slices: int = 0
     nacks: int = 0
     settled: bool = False
+    is_hurt: bool = False
+    """Whether the last datagram did not follow the one before: something was lost, or was for somebody else."""
+    sequence: int = 0
     told_at: Seconds = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -149,6 +152,8 @@ class Inflows:
             if key.replayed == before:
                 raise
             raise CameAgain(str(error)) from None
+        flow.is_hurt = packet.sequence != flow.sequence + 1 & 0xFFFF
+        flow.sequence = packet.sequence
         part = parse_part(payload)
         flow.bytes_received += len(packet.header) + len(packet.payload)
         with flow.lock:

@@ -28,8 +28,10 @@ TICKS = 90_000
 LOOK_S: Seconds = 0.02
 """Between two looks at whether somebody who fell behind is free again."""
 
-QUALITY_MIN = 30
-"""What moves is never made coarser than this for somebody with a slow link."""
+QUALITY_MIN = 20
+"""What moves is never made coarser than this for a slow link: a third of the bytes of the usual quality."""
+
+QUALITY_STEP = 5
 
 Send = Callable[[PeerId, Sequence[bytes]], None]
 
@@ -182,14 +184,17 @@ class Outflow:
         """What the screen process is to be told."""
         orders: list[Order] = []
         lack = self.chain.lack(now) if self._process and self.shared.width else None
-        follow = Follow(bool(self.chain.backlogs), self.chain.is_followed)
+        follow = Follow(bool(self.chain.backlogs), self.chain.is_followed, self._quality(self.chain.quality))
         if follow != self._told:
             self._told = follow
             orders.append(follow)
         if lack:
-            quality = max(QUALITY_MIN, round(self._spec.quality * lack.quality))
-            orders.append(Bring(protocol.mask_bytes(lack.mask), self._seen, quality))
+            orders.append(Bring(protocol.mask_bytes(lack.mask), self._seen, self._quality(lack.quality)))
         return orders
+
+    def _quality(self, share: float) -> int:
+        """JPEG quality for a link, in steps so that not every change of its rate is told."""
+        return max(QUALITY_MIN, round(self._spec.quality * share / QUALITY_STEP) * QUALITY_STEP)
 
     def _pause(self, now: Seconds) -> Seconds | None:
         due = self.chain.due(now)

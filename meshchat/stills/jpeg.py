@@ -27,7 +27,8 @@ def encode_jpeg(part: Pixels, quality: int) -> bytes:
 def decode_jpeg(data: bytes, width: int, height: int) -> Pixels:
     """The part of a picture that a JPEG of that size holds. Raises `WireError` if it is damaged."""
     try:
-        pixels = simplejpeg.decode_jpeg(data, "BGRA")
+        is_fine = simplejpeg.decode_jpeg_header(data)[3] == "444"  # colours to the pixel, and slow with that option
+        pixels = simplejpeg.decode_jpeg(data, "BGRA", fastdct=True, fastupsample=not is_fine)
     except ValueError as error:
         raise WireError(f"a JPEG that does not decode: {error}") from None
     if pixels.shape[:2] != (height, width):

@@ -18,14 +18,15 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from meshchat.config import DEFAULT_PORT
 from meshchat.errors import NetworkError
 from meshchat.interfaces import LocalAddress
+from meshchat.transport.batch import send_batch
 from meshchat.units import Address, Seconds
-from meshchat.wire import Kind, kind
+from meshchat.wire import Kind, is_screen, kind
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,9 @@ DATAGRAM_BYTES_MAX = 65_536
 
 WAITING_MAX = 1024
 """Datagrams waiting for the event loop; more are dropped, as a full socket buffer would drop them. QUIC repeats."""
+
+BURST_MAX = 32
+"""Parts of a screen read from one socket before the others are looked at: a millisecond."""
 
 TURN_MAX = 32
 """Datagrams handled in one turn of the event loop, some 2 ms; during a flood its other work has its turn in between."""
@@ -144,6 +148,15 @@ class Port:
         except OSError:
             self.send_errors += 1
 
+    def send_all(self, datagrams: Sequence[bytes], route: Route) -> None:
+        """Sends datagrams one after the other, in as few calls of the kernel as it knows."""
+        sender = self._sockets.get(route.local)
+        try:
+            if sender is not None:
+                send_batch(sender, datagrams, route.sockaddr)
+        except OSError:
+            self.send_errors += 1
+
     def route_to(self, address: Address) -> Route | None:
         """The way to an address: by the socket whose address the kernel would send from; None if there is none."""
         host, _, scope = address.host.partition("%")
@@ -221,13 +234,16 @@ class Port:
                     self._receive(key.fileobj, key.data)
 
     def _receive(self, source: socket.socket, local: str) -> None:
-        # One datagram, then the selector again. Reading until nothing is left would end with a refusal, which costs as
-        # much as asking the selector in a burst, and is wasted on sound, whose packets come one by one.
-        try:
-            data, sender = source.recvfrom(DATAGRAM_BYTES_MAX)
-        except OSError:  # nothing after all, an ICMP error about an earlier packet (Windows), or the interface is gone
-            return
-        self._sort(data, _route_of(sender, local))
+        # Sound comes one packet at a time: after it the selector is asked again, since reading on would end with a
+        # refusal, which costs as much. Screens come in bursts: after a part of one the next is likely there.
+        for _ in range(BURST_MAX):
+            try:
+                data, sender = source.recvfrom(DATAGRAM_BYTES_MAX)
+            except OSError:  # nothing more, an ICMP error about an earlier packet (Windows), or the interface is gone
+                return
+            self._sort(data, _route_of(sender, local))
+            if not is_screen(data):
+                return
 
     def _sort(self, data: bytes, route: Route) -> None:
         now = time.monotonic()
