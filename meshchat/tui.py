@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
-from textual.app import App, SystemCommand
+from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.screen import Screen
@@ -24,7 +24,7 @@ from meshchat import config, control
 from meshchat.attach import Attachment
 from meshchat.errors import MeshchatError, NoDaemon, UsageError
 from meshchat.units import Seconds, safe_text
-from meshchat.view import browser, window
+from meshchat.view import browser, picture, window
 from meshchat.view.actions import ACTIONS, is_possible
 from meshchat.view.intents import (
     Detach,
@@ -32,6 +32,7 @@ from meshchat.view.intents import (
     Finish,
     KeyReleased,
     KeysHeld,
+    LookHere,
     Read,
     Seen,
     Start,
@@ -126,6 +127,17 @@ class MeshchatApp(App[str]):
     def obey(self, wish: Wish) -> None:
         """Have the daemon do it."""
         self._carry_out(wish.command)
+
+    @on(LookHere)
+    def hand_over(self, event: LookHere) -> None:
+        """Leave the terminal to another program. What happens meanwhile waits with the daemon."""
+        try:
+            with self.suspend():
+                why = picture.draw(self._profile, event.member)
+        except SuspendNotSupported:
+            why = "this terminal cannot be left to another program"
+        if why:
+            self.observe(Told("info", f"The picture is gone. {why[:1].upper()}{why[1:]}."))
 
     @on(Read)
     def forget_notice(self) -> None:

@@ -127,3 +127,32 @@ def test_two_people_meet_talk_write_and_outlive_the_coordinator(two: tuple[Termi
         each.press("q")
     ann.until(lambda: not is_running(pid), "ended its daemon")
     bob.until(lambda: not is_running(bob.daemon), "ended its daemon")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes in /proc")
+def test_a_screen_is_drawn_on_the_terminal_and_the_call_comes_back_after_it(two: tuple[Terminal, Terminal]) -> None:
+    ann, bob = two
+    room = f"stage-{os.getpid()}"
+    for each in two:
+        each.sees("n New")
+    ann.press("n")
+    ann.sees("What shall it be called?")
+    ann.press("-l", room)
+    ann.press("Enter")
+    ann.sees("ann (you)")
+    share = [sys.executable, "-m", "meshchat", "share", "start", "--source", "test-pattern:still"]
+    subprocess.run([*share, "--profile", ann.profile], cwd=ROOT, check=True, capture_output=True)
+    bob.press("j")
+    bob.sees("Its name, or its invite link")
+    bob.press("-l", room)
+    bob.press("Enter")
+    bob.sees("bob (you)")
+    bob.sees("\u25a3")
+    bob.press("Down", "g")
+    bob.sees("q closes")
+    bob.sees("\u2580" * 80)
+    bob.press("q")
+    bob.sees("bob (you)")
+    for each in two:
+        each.press("q")
+        each.until(lambda: not is_running(each.daemon), "ended its daemon")  # noqa: B023

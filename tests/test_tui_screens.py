@@ -106,3 +106,10 @@ async def test_who_shares_nothing_cannot_be_watched(tmp_path: Path) -> None:
         await me.press("down", "w", "f")
         await me.sees("jitter")
         assert not me.daemon.wishes(control.Watch)
+
+
+async def test_a_terminal_that_cannot_be_left_says_so(tmp_path: Path) -> None:
+    async with watching(tmp_path, bob_shares) as me:
+        await me.until(lambda: me.app.main.query_one(Members).has_focus)
+        await me.press("down", "g")
+        await me.sees("This terminal cannot be left to another program.")

@@ -12,7 +12,7 @@ from meshchat.control import MemberStatus
 from meshchat.view.actions import ACTIONS, OWN, is_possible
 from meshchat.view.dialogs import ConfirmBox
 from meshchat.view.drawn import Rows
-from meshchat.view.intents import Differed, Seen, Wish
+from meshchat.view.intents import Differed, LookHere, Seen, Wish
 from meshchat.view.panes import Members
 from meshchat.view.people import PersonBox, VerifyBox
 from meshchat.view.state import Compared, State
@@ -89,6 +89,11 @@ class MemberActions(Screen[None]):
     def action_watch(self) -> None:
         """The screen of the member under the cursor."""
         self._wish(lambda member: control.Watch(member=member.id))
+
+    def action_picture(self) -> None:
+        """That screen, in the place of this one."""
+        if (member := self._chosen) is not None:
+            self.post_message(LookHere(member.id))
 
     def action_unwatch(self) -> None:
         """That screen no more."""

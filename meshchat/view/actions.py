@@ -53,6 +53,7 @@ ACTIONS = (
     Action("figures", "f", "Figures", "show or hide how well each member arrives, in numbers", "in a room", shown=True),
     Action("share", "s", "Share", "share your screen with the room, or share it no more", "in a room", shown=True),
     Action("watch", "w", "Watch", "look at the screen that the chosen member shares", "shared", shown=True),
+    Action("picture", "g", "Glance", "draw that screen on this terminal; q comes back", "shared"),
     Action("unwatch", "u", "Look away", "have the chosen member's screen sent here no more", "shared"),
     Action("louder", "plus,equals_sign", "Louder", "play the chosen member louder, for you only", "member"),
     Action("softer", "minus", "Softer", "play the chosen member softer, for you only", "member"),

@@ -18,6 +18,14 @@ class Wish(Message):
         self.command = command
 
 
+class LookHere(Message):
+    """Draw that member's screen on this terminal."""
+
+    def __init__(self, member: str) -> None:
+        super().__init__()
+        self.member = member
+
+
 class Read(Message):
     """Take the notice away, it was read."""
 
