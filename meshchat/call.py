@@ -19,6 +19,7 @@ from typing import Literal
 
 from meshchat.audio import Microphone, open_microphone, open_speaker
 from meshchat.calling.breath import Breath
+from meshchat.calling.chime import Chime
 from meshchat.calling.exchange import Exchange
 from meshchat.calling.incoming import Incoming
 from meshchat.calling.musicencoder import MusicEncoder
@@ -114,6 +115,7 @@ class Call:
             lambda text: notify("microphone", text),
         )
         self._microphone, self._recording = config.microphone, recording_path(config.speaker)
+        self.chime = Chime()
         self._volumes: dict[PeerId, float] = {}
         self._hushed: set[PeerId] = set()
         self._music_volumes: dict[PeerId, float] = {}
@@ -259,6 +261,7 @@ class Call:
     def _pull(self, samples: int, now: Seconds) -> Samples:
         """The mix, as a copy: while speakers are exchanged one may still hold its last block when the other pulls."""
         sound = self._mixer.pull(samples, now).copy()
+        self.chime.add(sound)
         self.front.played(folded(sound))
         return sound
 

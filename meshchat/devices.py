@@ -33,6 +33,8 @@ class Devices:
                 await self._use(self._call.use_microphone, "microphone", spec, command.keep)
             case control.UseSpeaker(sink=spec):
                 await self._use(self._call.use_speaker, "speaker", spec, command.keep)
+            case control.TestSpeaker():
+                self._call.chime.ring()
             case control.Music():
                 await self._use_music(command)
             case _:

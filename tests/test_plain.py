@@ -47,6 +47,7 @@ PATIENCE_S = 60.0
         ("/transmit push", control.Transmit(mode="push", keep=True)),
         ("/transmit voice -40", control.Transmit(mode="voice", threshold_db=-40.0, keep=True)),
         ("/talk", control.Talk()),
+        ("/test", control.TestSpeaker()),
         ("/play /music/my song.flac", control.Play(file="/music/my song.flac")),
         ("/stop", control.PlayStop()),
         ("/verify bob", control.Verify(member="bob")),

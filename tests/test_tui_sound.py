@@ -46,6 +46,16 @@ async def test_a_speaker_is_chosen_by_a_click(tmp_path: Path) -> None:
         assert await me.hears(control.UseSpeaker) == control.UseSpeaker(sink="null", keep=True, id=1)
 
 
+async def test_the_speaker_is_tried_by_a_key_and_a_button(tmp_path: Path) -> None:
+    async with watching(tmp_path, in_the_kitchen, size=(100, 40)) as me:
+        await me.press("o")
+        await opened(me)
+        await me.press("t")
+        await me.hears(control.TestSpeaker)
+        await me.pilot.click("#test")
+        await me.until(lambda: len(me.daemon.wishes(control.TestSpeaker)) == 2)
+
+
 async def test_what_cannot_be_had_is_said_in_the_box(tmp_path: Path) -> None:
     async with watching(tmp_path, in_the_kitchen) as me:
         await me.sees("bob")
@@ -81,7 +91,7 @@ async def test_when_sound_goes_out_is_chosen_and_said(tmp_path: Path) -> None:
         await me.sees("mic open")
         await me.press("p")
         await me.sees("Space talks")
-        await me.sees("Your sound goes out from one press of Space")
+        await me.sees("Space begins to talk, and ends it; while you write, F4")
 
 
 async def test_the_mark_is_moved_on_the_live_meter_by_keys_and_by_the_mouse(tmp_path: Path) -> None:

@@ -217,6 +217,10 @@ class Talk(_Request, frozen=True):
     """Null: the other way round."""
 
 
+class TestSpeaker(_Request, frozen=True, tag="test_speaker"):
+    """Play three notes through the speaker, here only, at once."""
+
+
 class Kick(_AboutMember, frozen=True):
     """Send a member out of the room. Refused: `only a moderator ...`, and what else `locks.rights` has against it."""
 
@@ -343,6 +347,7 @@ class Stop(_Request, frozen=True):
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Peer | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
     | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
-    | ShareStop | Watch | Unwatch | Screens | Devices | UseMicrophone | UseSpeaker | Music | Transmit | Talk | Play
-    | Pause | Processing | Resume | PlayVolume | PlayStop | GetPlaying | Passphrase | GetStatus | Subscribe | Stop
+    | ShareStop | Watch | Unwatch | Screens | Devices | TestSpeaker | UseMicrophone | UseSpeaker | Music | Transmit
+    | Talk | Play | Pause | Processing | Resume | PlayVolume | PlayStop | GetPlaying | Passphrase | GetStatus
+    | Subscribe | Stop
 )  # fmt: skip

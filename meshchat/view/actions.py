@@ -43,6 +43,7 @@ ACTIONS = (
     Action("talk", "space,f4", "Talk", "the same, but where sound goes out by key: talk while it is held", "live"),
     Action("transmit", "p", "When", "let sound out always, by voice, or by key: the next of these", "live"),
     Action("sound", "o", "Sound", "choose microphone and speaker, and when sound goes out; try them", "live"),
+    Action("music", "", "Music", "send what the microphone hears as music, or as a voice again", "live"),
     Action("play", "y", "Play", "play a sound file into the room", "in a room"),
     Action("pause", "", "Pause", "pause what you play into the room, or play on", "playing"),
     Action("play_louder", "", "Play louder", "play it louder for everybody", "playing"),
@@ -74,7 +75,7 @@ ACTIONS = (
 )
 
 
-OWN = ("talk", "mute", "deafen", "sound", "transmit", "share", "play", "pause", "play_stop", "alias", "leave")
+OWN = ("talk", "mute", "deafen", "sound", "transmit", "music", "share", "play", "pause", "play_stop", "alias", "leave")
 """What a person does about itself."""
 
 

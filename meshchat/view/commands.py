@@ -22,7 +22,9 @@ HELP = """\
 /peer HOST:PORT   call somebody whom mDNS does not find
 /mute /unmute     your microphone            /deafen /undeafen  what you hear
 /devices          microphones and speakers   /mic NAME /speaker NAME  use another, from now on and next time
+/test             three notes through your speaker
 /transmit continuous | voice [-45] | push    when sound goes out: always, over that many dB, or by /talk
+/music            send what the microphone hears as music; /voice as a voice again
 /talk             begin, or end; where /transmit is push an empty line does the same
 /play FILE        a sound file for the room  /pause /resume /stop
 /volume NAME N    1 is as sent, 0 is silent  /kick NAME   send somebody out, as a moderator
@@ -35,7 +37,9 @@ Anything else is written to the room."""
 WITHOUT_WORDS: dict[str, Callable[[], control.Command]] = {
     "leave": control.Leave, "mute": control.Mute, "unmute": control.Unmute, "deafen": control.Deafen,
     "undeafen": control.Undeafen, "invite": control.Invite, "share": control.ShareStart,
-    "unshare": control.ShareStop, "devices": control.Devices, "talk": control.Talk, "pause": control.Pause,
+    "unshare": control.ShareStop, "devices": control.Devices, "test": control.TestSpeaker,
+    "music": lambda: control.Music(on=True, keep=True), "voice": lambda: control.Music(on=False, keep=True),
+     "talk": control.Talk, "pause": control.Pause,
     "resume": control.Resume, "stop": control.PlayStop,
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from meshchat.control import MemberStatus, ScreenStatus, ShareStatus
 from meshchat.units import Seconds, short
-from meshchat.view.lines import LOSS_BAD_PERCENT, RTT_BAD_MS, Pieces, Role, fitted
+from meshchat.view.lines import LOSS_BAD_PERCENT, ROW_COLUMNS_MAX, RTT_BAD_MS, Pieces, Role, fitted
 from meshchat.view.signs import Signs, sparkline
 from meshchat.view.state import TRAIL_MAX, Reading, State
 
@@ -31,6 +31,7 @@ def figure_lines(state: State, columns: int, signs: Signs) -> list[Pieces]:
     members = [each for each in state.room.members if not each.you] if state.room else []
     if not members:
         return [(("Nobody else is here, so there is nothing to measure.", "dim"),)]
+    columns = min(columns, ROW_COLUMNS_MAX)
     count = 1 + max(0, min(len(HEADS) - 1, (columns - NAME_COLUMNS_MIN) // COLUMN))
     drawn = [_row(heads[:count], columns, signs, "dim") for heads in (HEADS, UNITS)]
     for member in members:

@@ -28,6 +28,9 @@ QUIETEST_DB = -60.0
 METER_COLUMNS = 10
 NAME_COLUMNS_MAX = 24
 
+ROW_COLUMNS_MAX = 100
+"""Widest row about a member: further apart, the eye does not see what belongs together."""
+
 LOSS_FAIR_PERCENT, LOSS_BAD_PERCENT = 1.0, 5.0
 """Above the first one hears something at times, above the second one hears it all the time."""
 
@@ -65,6 +68,7 @@ def screen_words(state: State, member: MemberStatus) -> str:
 
 def member_line(member: MemberStatus, level_db: float | None, columns: int, signs: Signs, screen: str = "") -> Pieces:
     """A member: speaking or not, name, level, what it says of itself, and how well it arrives."""
+    columns = min(columns, ROW_COLUMNS_MAX)
     name_columns = min(NAME_COLUMNS_MAX, max(8, columns - METER_COLUMNS - 26))
     full, rest = bar(0.0 if member.muted else level_share(level_db), METER_COLUMNS, signs)
     quality = quality_piece(member, signs)
@@ -153,7 +157,7 @@ def _open_microphone(state: State) -> tuple[str, Role]:
         return ("you talk", "good") if state.talking else ("hold Space" if state.holds else "Space talks", "warn")
     if state.transmit == "voice":
         return ("mic open", "good") if state.talking else ("mic waits", "dim")
-    return "mic on", "good"
+    return "music on" if state.music else "mic on", "good"
 
 
 def device_line(word: str, device: str) -> str:

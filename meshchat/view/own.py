@@ -60,6 +60,10 @@ class OwnActions(MemberActions):
         after = modes[(modes.index(self._state.transmit) + 1) % len(modes)]
         self.post_message(Wish(control.Transmit(mode=after, keep=True)))
 
+    def action_music(self) -> None:
+        """The other way round."""
+        self.post_message(Wish(control.Music(on=not self._state.music, keep=True)))
+
     def action_sound(self) -> None:
         """Microphone and speaker, which ones there are, and when sound goes out."""
         self.app.push_screen(SoundBox(self._ask, self._signs))

@@ -144,7 +144,8 @@ def _snapshot(state: State, event: control.Snapshot, now: Seconds) -> State:
     return replace(
         state, now=now, peer_id=status.peer_id, alias=safe_text(status.alias), addresses=status.addresses,
         port=status.port, playing=_playing(status.playing), transmit=status.transmit,
-        threshold_db=status.threshold_db, talking=status.talking, microphone=_text(status.microphone),
+        threshold_db=status.threshold_db, talking=status.talking, music=status.music,
+        microphone=_text(status.microphone),
         speaker=_text(status.speaker), muted=status.muted, deafened=status.deafened, rooms=_rooms(event.rooms),
         room=room,
     )  # fmt: skip
@@ -159,18 +160,18 @@ def _self_changed(state: State, event: control.SelfChanged, now: Seconds) -> Sta
     known = replace(
         _changed(state, state.peer_id, renewed), alias=alias, muted=event.muted, deafened=event.deafened,
         microphone=_text(event.microphone), speaker=_text(event.speaker), transmit=event.transmit,
-        threshold_db=event.threshold_db, talking=event.talking,
+        threshold_db=event.threshold_db, talking=event.talking, music=event.music,
     )  # fmt: skip
     return known if event.transmit == state.transmit else _noticed(known, "info", transmit_sentence(known), now)
 
 
 def transmit_sentence(state: State) -> str:
     """When one's sound goes out."""
-    key = "while Space is held" if state.holds else "from one press of Space to the next"
+    key = "Hold Space to talk" if state.holds else "Space begins to talk, and ends it"
     return {
         "continuous": "Your sound goes out all the time.",
         "voice": f"Your sound goes out while you speak, louder than {state.threshold_db:.0f} dB.",
-        "push": f"Your sound goes out {key}; while you write, F4 does the same.",
+        "push": f"{key}; while you write, F4 does the same.",
     }[state.transmit]
 
 

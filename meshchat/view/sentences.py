@@ -115,6 +115,8 @@ def _own_sound(old: State, new: State) -> Iterator[str]:
         yield TRANSMIT[new.transmit].format(new.threshold_db)
     elif new.transmit == "push" and new.talking != old.talking:
         yield "You talk." if new.talking else "You talk no more."
+    if new.music != old.music:
+        yield "What the microphone hears goes out as music." if new.music else "It goes out as a voice."
     if (new.playing and new.playing.file) != (old.playing and old.playing.file):
         yield f"You play {new.playing.file}." if new.playing else "You play nothing any more."
 

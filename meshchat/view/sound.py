@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
 
@@ -46,6 +46,7 @@ class SoundBox(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,o", "dismiss", "Back"),
         Binding("r", "look", "Look again"),
+        Binding("t", "test", "Test tone"),
     ]
 
     def __init__(self, ask: Ask, signs: Signs) -> None:
@@ -64,7 +65,9 @@ class SoundBox(ModalScreen[None]):
             yield Rows("microphones")
             yield Rows("speakers")
             yield Label("", id="note", markup=False)
-            yield Button("Done", variant="primary", id="done", compact=True)
+            with Horizontal(id="buttons"):
+                yield Button("Test tone", id="test", compact=True)
+                yield Button("Done", variant="primary", id="done", compact=True)
 
     def on_mount(self) -> None:
         """Ask which there are."""
@@ -124,20 +127,28 @@ class SoundBox(ModalScreen[None]):
         """Whoever moves the mark wants it to count."""
         self._use(control.Transmit(mode="voice", threshold_db=event.threshold_db, keep=True))
 
-    def on_button_pressed(self) -> None:
-        """There is one button."""
-        self.dismiss()
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """A button was pressed."""
+        if event.button.id == "test":
+            self.action_test()
+        else:
+            self.dismiss()
+
+    def action_test(self) -> None:
+        """Three notes through the speaker."""
+        self._use(control.TestSpeaker())
 
     @work(group="use")
-    async def _use(self, command: control.UseMicrophone | control.UseSpeaker | control.Transmit) -> None:
-        self._say("" if isinstance(command, control.Transmit) else "one moment ...")
+    async def _use(self, command: control.Command) -> None:
+        is_device = isinstance(command, control.UseMicrophone | control.UseSpeaker)
+        self._say("one moment ..." if is_device else "")
         try:
             await self._ask(command)
         except MeshchatError as error:
             self._say(str(error))
         else:
             self._say("")
-            if not isinstance(command, control.Transmit):
+            if is_device:
                 self.action_look()
 
     def _say(self, text: str) -> None:

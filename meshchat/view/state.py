@@ -166,6 +166,8 @@ class State:
     deafened: bool = False
     transmit: TransmitMode = "continuous"
     threshold_db: float = THRESHOLD_DB
+    music: bool = False
+    """Whether what the microphone hears goes out as music."""
     talking: bool = True
     """Whether what the microphone hears goes out, but for the mute."""
     holds: bool = False

@@ -25,13 +25,19 @@ def _use_speaker(words: argparse.Namespace) -> control.Command:
 
 
 async def _devices(profile: Path, words: argparse.Namespace) -> control.Answer:
-    """The daemon's list of devices, or where none runs, ours."""
+    """The daemon's list of devices, or where none runs, ours; with --test, three notes through the daemon's speaker."""
+    if words.test:
+        return await plainly(control.TestSpeaker)(profile, words)
     try:
         return await plainly(control.Devices)(profile, words)
     except NoDaemon:
         from meshchat.devices import listed
 
         return listed(None)
+
+
+def _add_devices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--test", action="store_true", help="play three notes through the speaker in use instead")
 
 
 def _add_microphone(parser: argparse.ArgumentParser) -> None:
@@ -133,7 +139,7 @@ WORDS = (
         _add_volume,
     ),
     Word("play", "play a sound file into the room, or tell what is played", asks(_play), _add_play),
-    Word("devices", "list the microphones and speakers of this machine, and which are in use", _devices),
+    Word("devices", "list the microphones and speakers of this machine, and which are in use", _devices, _add_devices),
     Word(
         "transmit",
         "send what the microphone hears always, by voice, or by key",
