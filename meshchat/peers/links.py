@@ -37,6 +37,9 @@ BREATHS_HEARD = 8.5
 """The same towards one that says that our breaths come: eight of them, then a beat, to tell the round trip and keep
 the connection from its idle time-out."""
 
+CLOCKS_APART_MS_MAX = 2000
+"""Two room clocks that are further apart are still on their way to each other."""
+
 LINK_LOST_S: Seconds = 4.0
 """Silence after which a link is closed, though its peer may still be heard by others, and called anew."""
 
@@ -174,7 +177,15 @@ class Link:
             ours == (True, said.claim, said.roster, said.book, _lines(said.tally))
             and ours == (True, self.claim, self.roster, self.book, _lines(self.tally))
             and beat.every_ms == said.every_ms
+            and self._shows_our_clock(beat.tally, now)
         )
+
+    def _shows_our_clock(self, ours: Tally | None, now: Seconds) -> bool:
+        """Whether its room clock, by what it last told, shows what ours does; if not, beats bring them together."""
+        if ours is None or self.tally is None:
+            return ours is self.tally
+        passed_ms = 1000 * (now - self._their_stamp_at)
+        return abs(self.tally.upto + passed_ms - ours.upto) < CLOCKS_APART_MS_MAX
 
     def postpone_beat(self, now: Seconds, every: Seconds) -> None:
         """Something else went out, which is a sign of life; but a beat is not put off twice, for it tells more."""
@@ -199,6 +210,6 @@ class Link:
             self.rtt_ms = old + RTT_WEIGHT * (sample_ms - old)
 
 
-def _lines(tally: Tally | None) -> tuple[int, str]:
+def _lines(tally: Tally | None) -> tuple[object, ...]:
     """Which lines of the chat that is about, whenever it was told."""
-    return (tally.floor, tally.digest) if tally else (0, "")
+    return (tally.floor, tally.digest, tally.early) if tally else ()
