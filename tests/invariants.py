@@ -192,10 +192,11 @@ def _sealed_with(peer: Villager) -> Iterator[tuple[Told, Seconds]]:
 
 
 def overloaded(village: Village, over_s: int = 5) -> list[str]:
-    """6: who sent and received more than the bound, averaged over a few seconds."""
+    """6: who sent and received more than the bound, averaged over any few seconds, its own entering left out."""
     spans: Counter[tuple[str, int]] = Counter()
     for (name, second), count in village.load.items():
-        spans[name, second // over_s] += count
+        if not 0 <= second + 1 - village.peers[name].entered_at <= over_s:
+            spans.update({(name, second - back): count for back in range(over_s)})
     worst = max(spans.items(), key=lambda item: item[1], default=None)
     if worst is None or worst[1] <= MESSAGES_PER_S_MAX * over_s:
         return []

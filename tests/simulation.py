@@ -25,7 +25,7 @@ from meshchat.peers.node import Node
 from meshchat.peers.room import open_room
 from meshchat.units import Address, PeerId, RoomId, Seconds
 from tests.breaths import breathe
-from tests.villager import SealingWax, Villager, are_apart
+from tests.villager import SealingWax, Villager
 
 HANDSHAKE_S = 0.03
 """A QUIC handshake with a Retry on a LAN."""
@@ -103,8 +103,8 @@ class Village:
         room_id, link_secret = self.rooms.get(room, (open_room(room), None))
         for name in names:
             peer = self.peers[name]
-            peer.entered_apart = are_apart([each.reading(self.now) for each in self.peers.values()])
             peer.node.enter(room_id, room, self.clock(peer), secret or link_secret, statement)
+            peer.note_arrival([each.reading(self.now) for each in self.peers.values() if each is not peer], self.now)
             self._settle(peer)
             for other in list(self.peers.values()) if introduce else ():
                 self._introduce(peer, other)

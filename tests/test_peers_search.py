@@ -50,6 +50,7 @@ KNOWN = (
     20019,
     20657,
     30239,
+    40014,
 )
 """Seeds that once found a mistake."""
 

@@ -55,7 +55,8 @@ class Villager:
     restarted_at: Seconds = -math.inf
     honest: bool = True
     entered_apart: bool = False
-    """Whether the room's clock showed different times to those who were there when it came."""
+    """Whether the room's clock showed far different times to those who were there when it came, itself included if it
+    came back: then others may remember its former stay."""
     retold: set[str] = field(default_factory=set)
     """Words of its own that it said again, once it was a liar."""
     events: list[tuple[Seconds, out.Event]] = field(default_factory=list)
@@ -115,6 +116,12 @@ class Villager:
         counts = self.alive and self.honest and self.node.room
         return self.node.room.chat.clock.read(self.clock(now)) if counts and self.node.room else None
 
+    def note_arrival(self, readings: Iterable[int | None], now: Seconds) -> None:
+        """It entered a room, whose clock shows these times to others."""
+        came_back = bool(self.seen(out.RoomEntered))
+        shown = [each for each in (*readings, self.reading(now) if came_back else None) if each is not None]
+        self.entered_apart = bool(shown) and max(shown) > min(shown) + STEP_MS
+
     def law(self) -> Law | None:
         """What holds in its room, as far as it knows."""
         return self.node.room.court.law if self.node.room else None
@@ -165,12 +172,6 @@ class Villager:
         before = [leader for when, leader in told if when < at][-1:]
         followed = before + [leader for when, leader in told if when >= at]
         return [leader for number, leader in enumerate(followed) if number and leader != followed[number - 1]]
-
-
-def are_apart(readings: Iterable[int | None]) -> bool:
-    """Whether the room's clock shows times to some that others would take for a liar's."""
-    shown = [each for each in readings if each is not None]
-    return bool(shown) and max(shown) > min(shown) + STEP_MS
 
 
 def stay_in_spite(peer: Villager) -> None:

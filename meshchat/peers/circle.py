@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 from meshchat.peers import effects as out
 from meshchat.peers.directory import Chance, Directory
 from meshchat.peers.links import Link, beat_interval
+from meshchat.peers.load import Load
 from meshchat.peers.messages import ADDRESSES_MAX, Beat, Message
 from meshchat.units import PeerId, Seconds
 
@@ -68,6 +69,7 @@ class Circle:
     """The time of day when our monotonic clock showed 0, in ms since 1970."""
     wishes: list[out.Effect] = field(default_factory=list)
     """Effects collected since they were last drained."""
+    load: Load = field(default_factory=Load)
     drops: list[tuple[PeerId, str]] = field(default_factory=list)
     """Links to be closed once what is being handled is done, and why."""
 
@@ -85,13 +87,20 @@ class Circle:
         """Our beat interval on every link: it grows with their number."""
         return beat_interval(len(self.links))
 
+    @property
+    def beats_per_s(self) -> float:
+        """How many signs of life we hear each second, and give, if others have as many links as we."""
+        return len(self.links) / self.every
+
     def beat(self, link: Link, beat: Beat) -> None:
         """Wishes that a beat be sent."""
+        self.load.add(1, self.now, self.beats_per_s)
         link.beaten(beat, self.every, self.now)
         self.wishes.append(out.Send(link.peer, beat))
 
     def send(self, peer: PeerId, message: Message) -> None:
         """Wishes that a message be sent, other than a beat. It is a sign of life too: a beat can wait for once."""
+        self.load.add(1, self.now, self.beats_per_s)
         self.wishes.append(out.Send(peer, message))
         link = self.links.get(peer)
         if link:

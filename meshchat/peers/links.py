@@ -74,6 +74,8 @@ class Link:
     """When the next beat to it is due."""
     beaten_at: Seconds = 0.0
     """When the last one went out."""
+    spoken_at: Seconds = 0.0
+    """When the last sign of life of any kind went out."""
     said: Beat | None = None
     """That one, if nothing else was said since."""
     planned_at: Seconds = 0.0
@@ -162,7 +164,7 @@ class Link:
 
     def beaten(self, beat: Beat, every: Seconds, now: Seconds) -> None:
         """That beat goes out: when the one after it is due."""
-        self.said = beat
+        self.said, self.spoken_at = beat, now
         self.beaten_at, self.beat_at = now, max(self.beat_at, now + every)
 
     def will_do_with_a_breath(self, beat: Beat, every: Seconds, now: Seconds) -> bool:
@@ -189,7 +191,7 @@ class Link:
 
     def postpone_beat(self, now: Seconds, every: Seconds) -> None:
         """Something else went out, which is a sign of life; but a beat is not put off twice, for it tells more."""
-        self.said = None
+        self.said, self.spoken_at = None, now
         self.beat_at = max(self.beat_at, min(now + every, self.beaten_at + 2 * every))
 
     def heard(self, at: Seconds, *, aloud: bool) -> bool:

@@ -225,6 +225,7 @@ class Node:
         if link is None:
             return
         self._heard(link, now)
+        self._pulse.hear(message)
         if link.greeted == isinstance(message, Hello):
             raise WireError("a hello is said once, and first")
         match message:
@@ -264,9 +265,7 @@ class Node:
         if now >= self._look_at:
             self._look_at = now + LOOK_S
             self._drop_silent(now)
-        content = tuple(link.peer for link in self._pulse.tick(now) if not self._beat_on(link, now))
-        if content:
-            self._circle.wishes.append(out.Breathe(content))
+        self._pulse.breathe([link for link in self._pulse.tick(now) if not self._beat_on(link, now)])
         if self.room and now >= self.room.timer:
             self.room.tick(now)
         self._visits.tick()

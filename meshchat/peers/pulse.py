@@ -5,13 +5,20 @@ from __future__ import annotations
 import heapq
 import math
 
+from meshchat.peers import effects as out
 from meshchat.peers.circle import Circle
-from meshchat.peers.links import Link
+from meshchat.peers.links import BREATHS, Link
+from meshchat.peers.messages import Beat, Message
 from meshchat.units import PeerId, Seconds
 
 EARLY = 0.25
 """Part of an interval by which a beat may go earlier than it is due, to go together with others: soon all of them do,
 and a full room wakes us once in an interval."""
+
+FULL = 33
+BREATHLESS_S: Seconds = 5.0
+"""Among more links than this, a new one does so long with one breath of three: its greeting took four messages, and who
+has a hundred of them at once (two halves of a room meet again, somebody starts anew) is over the bound as it is."""
 
 
 class Pulse:
@@ -48,3 +55,28 @@ class Pulse:
             link.planned_at = link.beat_at
             heapq.heappush(self._heap, (link.planned_at, peer))
         return due
+
+    def breathe(self, content: list[Link]) -> None:
+        """Wishes that these be told that we live and nothing more.
+
+        Where there was much to say of late it is left out, twice at most: nobody is suspected for that.
+        """
+        circle = self._circle
+        now, high = circle.now, circle.load.is_high(circle.now, circle.beats_per_s)
+        told = [link for link in content if not ((high or self._is_new(link)) and self._may_wait(link))]
+        for link in told:
+            link.spoken_at = now
+        if told:
+            circle.load.add(len(told), now, circle.beats_per_s)
+            circle.wishes.append(out.Breathe(tuple(link.peer for link in told)))
+
+    def _is_new(self, link: Link) -> bool:
+        return len(self._circle.links) > FULL and self._circle.now - link.up_at < BREATHLESS_S
+
+    def _may_wait(self, link: Link) -> bool:
+        return self._circle.now - link.spoken_at < BREATHS * self._circle.every
+
+    def hear(self, message: Message) -> None:
+        """Somebody said that: if it is more than a sign of life, it counts."""
+        if not isinstance(message, Beat):
+            self._circle.load.add(1, self._circle.now, self._circle.beats_per_s)
