@@ -24,6 +24,9 @@ from textual.widgets import Input
 from meshchat import control
 from meshchat.errors import NoDaemon
 from meshchat.tui import MeshchatApp
+from meshchat.view.people import PersonBox
+from meshchat.view.sound import SoundBox
+from meshchat.view.strip import Threshold
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -83,7 +86,16 @@ class Photographer:
         await press("f")
         await self.until(lambda: all(len(trail) > 15 for trail in app.state.trails.values()))
         await self.take("figures")
-        await press("f", "question_mark")
+        await press("f", "down", "enter")
+        await self.until(lambda: isinstance(app.screen, PersonBox))
+        await self.take("member")
+        await press("escape", "o")
+        await self.until(lambda: isinstance(app.screen, SoundBox))
+        app.screen.query_one(Threshold).focus()
+        await press("right")
+        await self.until(lambda: app.state.transmit == "voice" and app.state.talking)
+        await self.take("sound")
+        await press("escape", "question_mark")
         await self.take("help")
 
     async def say_something(self) -> None:

@@ -40,7 +40,7 @@ ACTIONS = (
     Action("write", "t", "Write", "write to the room; Escape comes back", "in a room", shown=True),
     Action("mute", "m,f2", "Mute", "mute or unmute your microphone", "live", shown=True),
     Action("deafen", "d,f3", "Deafen", "stop or start hearing the others", "live", shown=True),
-    Action("talk", "space,f4", "Talk", "the same, but where sound goes out by key: talk while it is held", "live"),
+    Action("talk", "space,f4", "Talk", "mute or unmute; where sound goes out by key, hold it to talk", "live"),
     Action("transmit", "p", "When", "let sound out always, by voice, or by key: the next of these", "live"),
     Action("sound", "o", "Sound", "choose microphone and speaker, and when sound goes out; try them", "live"),
     Action("music", "", "Music", "send what the microphone hears as music, or as a voice again", "live"),

@@ -11,9 +11,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Label
 
 from meshchat.view.actions import ACTIONS
+from meshchat.view.lines import folded
 from meshchat.view.signs import Signs
 
 KEY_COLUMNS = 14
+MEANING_COLUMNS = 54
+"""What fits beside the keys in the box, with a bar to scroll by."""
 
 SPELT = {
     "question_mark": "?", "plus": "+", "minus": "-", "equals_sign": "=", "ctrl+d": "Ctrl+D", "ctrl+q": "Ctrl+Q",
@@ -41,7 +44,9 @@ def help_text(signs: Signs) -> str:
         (signs.sharing, "shares a screen"),
         (signs.locked, "locked: has an invite link"), (signs.here, "the room that you are in"),
     ]  # fmt: skip
-    return "\n".join(f"{key:<{KEY_COLUMNS}}{meaning}" for key, meaning in [*moves, *keys, ("", ""), *marks])
+    indent = "\n" + " " * KEY_COLUMNS
+    rows = ((key, indent.join(folded(meaning, MEANING_COLUMNS))) for key, meaning in [*moves, *keys, ("", ""), *marks])
+    return "\n".join(f"{key:<{KEY_COLUMNS}}{meaning}" for key, meaning in rows)
 
 
 class HelpPage(ModalScreen[None]):

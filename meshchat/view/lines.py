@@ -73,12 +73,13 @@ def member_line(member: MemberStatus, level_db: float | None, columns: int, sign
     full, rest = bar(0.0 if member.muted else level_share(level_db), METER_COLUMNS, signs)
     quality = quality_piece(member, signs)
     words = state_words(member, signs, screen)
+    is_well = member.reachable and member.hears_you and not member.impostor
     left = columns - name_columns - METER_COLUMNS - 4 - len(quality[0])
     return (
         _ring(member, signs),
         (fitted(_name(member), name_columns, signs) + " ", "own" if member.you else "text"),
         (full, "meter"), (rest + " ", "dim"),
-        (fitted(words, left, signs), "dim" if member.reachable and member.hears_you and not member.impostor else "bad"),
+        (fitted(words, left - 1, signs) + " ", "dim" if is_well else "bad"),
         quality,
     )  # fmt: skip
 
