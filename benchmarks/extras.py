@@ -50,7 +50,7 @@ class Extra:
         self._outgoing: Outgoing | None = None
         self._microphone: Microphone | None = None
         self._breath = Breath()
-        self._incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()))
+        self._incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()), lambda *_: None)
         self._mesh = Mesh(
             load_identity(profile),
             profile.name,

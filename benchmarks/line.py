@@ -17,9 +17,10 @@ import numpy as np
 from benchmarks.traces import Scenario, Trace
 from meshchat.calling.incoming import Incoming
 from meshchat.calling.outgoing import PAYLOAD_BYTES_MAX, Outgoing
-from meshchat.calling.reports import REPORT_S, Reports
+from meshchat.calling.reports import ASK_APART_S, REPORT_S, Reports
 from meshchat.codec import OpusDecoder, OpusEncoder
 from meshchat.media.mixer import Mixer
+from meshchat.media.nack import encode_nack
 from meshchat.media.voice import Voice
 from meshchat.units import SAMPLE_RATE, PeerId, Samples, Seconds
 from meshchat.wire import HEADER_BYTES
@@ -59,7 +60,7 @@ class Line:
         encoder = OpusEncoder(frame_ms=frame_ms, bitrate=bitrate, packet_bytes_max=PAYLOAD_BYTES_MAX)
         self.outgoing = Outgoing(encoder, self._send)
         self.outgoing.use_key(SSRC, 1, KEY)
-        self.incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()))
+        self.incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()), self._ask)
         self.incoming.join(SPEAKER)
         self.incoming.use_key(SPEAKER, SSRC, 1, KEY)
         flow = self.incoming.inflow(SPEAKER)
@@ -76,6 +77,7 @@ class Line:
         self._events: list[tuple[Seconds, int, Callable[[Seconds], None]]] = []
         self._order = itertools.count()
         self._frames = 0
+        self._now: Seconds = 0.0
 
     def run(self) -> Played:
         """Lets all of the sound be said."""
@@ -113,9 +115,23 @@ class Line:
             self._at(at, lambda now: self._receive(datagram, now))
 
     def _receive(self, datagram: bytes, now: Seconds) -> None:
+        self._now = now
         began = time.thread_time()
         self.incoming.datagram(datagram, now * self._speed)
         self.receiving += time.thread_time() - began
+
+    def _ask(self, _peer: PeerId, ssrc: int, sequences: tuple[int, ...], times: int) -> None:
+        data = encode_nack(SSRC + 1, ssrc, sequences)
+        for number in range(times):
+            at = self._now + number * ASK_APART_S
+            self._back(at, lambda now: self._send_again(self.speaker.asked(LISTENER, SSRC, data), now))
+
+    def _send_again(self, datagrams: list[bytes], now: Seconds) -> None:
+        for datagram in datagrams:
+            self.bytes_sent += len(datagram) - SEALING_BYTES
+            at = self.trace.extra(now)
+            if at is not None:
+                self._at(at, lambda now, datagram=datagram: self._receive(datagram, now))  # type: ignore[misc]
 
     def _listen(self, now: Seconds) -> None:
         began = time.thread_time()
@@ -126,18 +142,18 @@ class Line:
 
     def _report(self, now: Seconds) -> None:
         for _, data in self.listener.due(SSRC + 1):
-            self._back(data, now)
+            self._back(now, lambda now, data=data: self.speaker.came(LISTENER, SSRC, data, now))  # type: ignore[misc]
         self._at(now + REPORT_S, self._report)
 
-    def _back(self, data: bytes, now: Seconds) -> None:
+    def _back(self, now: Seconds, arrive: Callable[[Seconds], None]) -> None:
         """A datagram of QUIC from the listener to the speaker."""
         at = self.trace.extra(now + HANDLING_S)
         if at is not None:
-            self._at(at + HANDLING_S, lambda now: self.speaker.came(LISTENER, SSRC, data, now))
+            self._at(at + HANDLING_S, arrive)
 
 
 def _everybody() -> Incoming:
     """The speaker's own room, in which the listener is."""
-    incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()))
+    incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()), lambda *_: None)
     incoming.join(LISTENER)
     return incoming

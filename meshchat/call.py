@@ -34,6 +34,7 @@ from meshchat.config import Config
 from meshchat.errors import Refused
 from meshchat.media.gate import Rule
 from meshchat.media.mixer import Mixer
+from meshchat.media.nack import encode_nack, is_nack
 from meshchat.media.voice import Voice, VoiceStats
 from meshchat.sound.guard import silence
 from meshchat.sound.specs import recording_path
@@ -67,22 +68,21 @@ class Call:
     """Our sound and everybody's, for as long as the daemon runs."""
 
     def __init__(
-        self, config: Config, send_media: Callable[[bytes], object], notify: Callable[[str, str], None]
+        self,
+        config: Config,
+        send_media: Callable[[bytes], object],
+        notify: Callable[[str, str], None],
+        ask: Callable[[PeerId, bytes, int], None],
     ) -> None:
         """Opens source and sink; `notify(part, text)` is called from any thread when either has something to say.
+
+        `ask(peer, data, times)` sends a member a question for what we lost, at once and so often; any thread calls it.
 
         Raises `AudioError` for a microphone or speaker that makes no sense.
         """
         self._mixer = Mixer()
-        self.incoming = Incoming(self._mixer, lambda: Voice(OpusDecoder()))
-        encoder = OpusEncoder(
-            frame_ms=config.frame_ms,
-            bitrate=config.bitrate,
-            complexity=config.complexity,
-            rate=config.rate,
-            dtx=config.dtx,
-            packet_bytes_max=PAYLOAD_BYTES_MAX,
-        )
+        self.incoming = Incoming(self._mixer, lambda: Voice(OpusDecoder()), self._ask)
+        encoder = _voice_encoder(config)
         self._encoders: dict[bool, Encoder] = {
             False: encoder,
             True: MusicEncoder(config.frame_ms, max(config.bitrate, config.music_bitrate), config.complexity),
@@ -121,6 +121,7 @@ class Call:
         self._music_volumes: dict[PeerId, float] = {}
         self._reports = Reports(self.incoming, self.outgoing, self.player.outgoing, config.frame_ms)
         self._ssrc = 0
+        self._send_question = ask
 
     def start(self) -> None:
         """Starts to listen and to play."""
@@ -254,9 +255,18 @@ class Call:
         """A receiver report for each member that sent since the last one (RFC 3550 section 6.4.2)."""
         yield from self._reports.due(self._ssrc)
 
-    def report_came(self, peer: PeerId, data: bytes, now: Seconds) -> None:
-        """A member tells how we arrive there; the worst of them sets our protection. `WireError` for nonsense."""
+    def report_came(self, peer: PeerId, data: bytes, now: Seconds) -> list[bytes]:
+        """A member tells how we arrive there, or asks for packets: those that are to be sent to it again.
+
+        The worst of what they tell sets our protection. `WireError` for nonsense.
+        """
+        if is_nack(data):
+            return self._reports.asked(peer, self._ssrc, data)
         self._reports.came(peer, self._ssrc, data, now)
+        return []
+
+    def _ask(self, peer: PeerId, ssrc: int, sequences: tuple[int, ...], times: int) -> None:
+        self._send_question(peer, encode_nack(self._ssrc, ssrc, sequences), times)
 
     def _pull(self, samples: int, now: Seconds) -> Samples:
         """The mix, as a copy: while speakers are exchanged one may still hold its last block when the other pulls."""
@@ -275,3 +285,14 @@ class Call:
         if flow:
             gain = 0.0 if peer in self._hushed else self.volume(peer)
             flow.set_gain(gain, gain * self.music_volume(peer))
+
+
+def _voice_encoder(config: Config) -> OpusEncoder:
+    return OpusEncoder(
+        frame_ms=config.frame_ms,
+        bitrate=config.bitrate,
+        complexity=config.complexity,
+        rate=config.rate,
+        dtx=config.dtx,
+        packet_bytes_max=PAYLOAD_BYTES_MAX,
+    )

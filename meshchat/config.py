@@ -120,7 +120,7 @@ class Config:
         unit="ms", price="not given: a frame, and 10 ms at most; longer: less work for a weak machine, and more delay",
         metavar="MS")  # fmt: skip
     bitrate: int = _knob(
-        48_000, Whole(6_000, 256_000), "--bitrate", "what the voice may take, to each member", unit="bit/s",
+        80_000, Whole(6_000, 256_000), "--bitrate", "what the voice may take, to each member", unit="bit/s",
         price="every further member of a room costs this much of the uplink again", metavar="BPS")  # fmt: skip
     music: bool = _knob(
         False, YesNo(spoken=True), "--music", "send what the microphone hears as music: stereo, and as it is",

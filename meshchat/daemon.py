@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from meshchat import control, host, interfaces
 from meshchat.answers import Answers
 from meshchat.call import Call
-from meshchat.calling.reports import REPORT_S
+from meshchat.calling.reports import ASK_APART_S, REPORT_S
 from meshchat.chronicle import Chronicle
 from meshchat.config import Config
 from meshchat.devices import Devices
@@ -80,7 +80,7 @@ class Daemon:
         mesh = Mesh(
             self._identity, config.alias, on_event=self._on_event, on_media=self._on_media, on_report=self._on_report
         )
-        call = Call(config, mesh.send_media, self._notify_from_thread)
+        call = Call(config, mesh.send_media, self._notify_from_thread, self._ask)
         mesh.breath = call.breath.datagram
         trust = Trust(KnownPeers(config.profile), mesh, notice)
         answers = Answers(config, mesh, call, trust, started_at)
@@ -188,7 +188,20 @@ class Daemon:
 
     def _on_report(self, peer: PeerId, data: bytes) -> None:
         if not self.parts.screens.report_came(peer, data, self._loop.time()):
-            self.parts.call.report_came(peer, data, self._loop.time())
+            route = self.parts.mesh.media_routes.get(peer)
+            for datagram in self.parts.call.report_came(peer, data, self._loop.time()):
+                if route:
+                    self.parts.mesh.port.send(datagram, route)
+
+    def _ask(self, peer: PeerId, data: bytes, times: int) -> None:
+        """Sends a question for lost sound, from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: we are being torn down
+            self._loop.call_soon_threadsafe(self._ask_now, peer, data, times)
+
+    def _ask_now(self, peer: PeerId, data: bytes, times: int) -> None:
+        self.parts.mesh.send_report(peer, data)
+        if times > 1:
+            self._loop.call_later(ASK_APART_S, self._ask_now, peer, data, times - 1)
 
     def _on_discovery(self, event: PeerFound | PeerForgotten) -> None:
         match event:

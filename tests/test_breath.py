@@ -29,7 +29,7 @@ SSRC, KEY_ID = 7, 3 << STEP_BITS
 
 def listening(base_key: bytes) -> Incoming:
     """Somebody who was told ann's key."""
-    incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()))
+    incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()), lambda *_: None)
     incoming.join(ANN)
     incoming.use_key(ANN, SSRC, KEY_ID, base_key)
     return incoming

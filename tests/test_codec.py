@@ -216,7 +216,7 @@ def test_states_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "encoder_destroy", freed.append)
     monkeypatch.setattr(library, "decoder_destroy", freed.append)
     encoder, decoder = OpusEncoder(), OpusDecoder()
-    states = {encoder._state, decoder._state}
+    states = {encoder._state, decoder._state.at}
     del encoder, decoder
     gc.collect()
     assert set(freed) == states

@@ -159,7 +159,7 @@ class Line:
     def __post_init__(self) -> None:
         self.outgoing = Outgoing(OpusEncoder(), self.sent.append)
         self.outgoing.use_key(7, 1, KEY)
-        self.incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()))
+        self.incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()), lambda *_: None)
         self.incoming.join(ANN)
         self.incoming.use_key(ANN, 7, 1, KEY)
         flow = self.incoming.inflow(ANN)
@@ -238,7 +238,7 @@ def test_a_packet_that_is_sealed_but_nonsense_is_counted_and_dropped() -> None:
 
 
 def test_the_worst_receiver_of_late_sets_the_copies_and_one_quiet_second_does_not_end_them() -> None:
-    call = Call(Config(microphone="silence", speaker="null"), lambda _: None, lambda _, __: None)
+    call = Call(Config(microphone="silence", speaker="null"), lambda _: None, lambda _, __: None, lambda *_: None)
     for peer in (ANN, BOB):
         call.member_joined(peer)
     call.send_key(7, 1, KEY)

@@ -305,7 +305,9 @@ def test_the_list_marks_the_device_in_use(world: World) -> None:
     from meshchat.devices import listed
 
     world.plugged += [Card("Built-in", 1, 1), Card("Headset", 1, 1)]
-    call = Call(Config(microphone="headset", speaker="null"), lambda data: None, lambda part, text: None)
+    call = Call(
+        Config(microphone="headset", speaker="null"), lambda data: None, lambda part, text: None, lambda *_: None
+    )
     call.start()
     until("the headset is live", lambda: call.microphone.device)
     told = asyncio.run(asyncio.to_thread(listed, call))

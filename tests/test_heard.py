@@ -34,7 +34,7 @@ def test_whoever_tells_of_nothing_that_was_sent_does_not_hear_us() -> None:
 
 
 def test_a_report_says_what_is_lost_there_for_as_long_as_it_is_news() -> None:
-    call = Call(Config(microphone="silence", speaker="null"), lambda _: None, lambda _, __: None)
+    call = Call(Config(microphone="silence", speaker="null"), lambda _: None, lambda _, __: None, lambda *_: None)
     call.member_joined(BOB)
     call.send_key(7, 0, bytes(16))
     assert (first := call.quality(BOB, 0.0)) is not None

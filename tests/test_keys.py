@@ -23,7 +23,7 @@ def keyring() -> Keyring:
 
 def listener(*told: Key) -> Incoming:
     """Somebody in the room who was told these keys of ann."""
-    incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()))
+    incoming = Incoming(Mixer(), lambda: Voice(OpusDecoder()), lambda *_: None)
     incoming.join(ANN)
     for key in told:
         incoming.use_key(ANN, key.ssrc, key.key_id, key.base_key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +137,12 @@ class Lab:
     blocks: list[Samples | None] = field(default_factory=list)
     delays: list[tuple[Seconds, float]] = field(default_factory=list)
     """Instant and playout delay in ms at each pull."""
+    round_trip: Seconds = 0.002
+    """What an answer takes to a question for a packet."""
     _flying: list[tuple[Seconds, int, Arrival]] = field(default_factory=list)
+    _sent: dict[int, Arrival] = field(default_factory=dict)
+    _came: dict[int, bool] = field(default_factory=dict)
+    """By timestamp, whether what came last was an answer."""
     _pulls: int = 0
 
     def run(self, seconds: Seconds) -> Lab:
@@ -155,12 +160,23 @@ class Lab:
 
     def _deliver(self, now: Seconds) -> None:
         for sent_at, packet in self.sender.packets(now):
-            for at in self.network.carry(sent_at):
-                self._flying.append((at, len(self._flying), packet))
+            self._sent[packet.sequence] = packet
+            self._fly(packet, sent_at, 0)
         self._flying.sort(key=lambda entry: entry[:2])
         while self._flying and self._flying[0][0] <= now:
-            at, _, packet = self._flying.pop(0)
-            self.voice.put(Arrival(packet.sequence, packet.timestamp, packet.marker, packet.payload, at))
+            at, answer, packet = self._flying.pop(0)
+            if packet.timestamp in self._came and (answer or self._came[packet.timestamp]):
+                self.voice.came_again(packet.sequence)  # the same bytes, which do not open twice
+                continue
+            self._came[packet.timestamp] = bool(answer)
+            missing = self.voice.put(replace(packet, at=at))
+            for number in range(self.voice.asking_times if missing else 0):
+                for sequence in missing:
+                    self._fly(self._sent[sequence], at + self.round_trip + number / 1000, 1)
+            self._flying.sort(key=lambda entry: entry[:2])
+
+    def _fly(self, packet: Arrival, sent_at: Seconds, answer: int) -> None:
+        self._flying += [(at, answer, packet) for at in self.network.carry(sent_at)]
 
     @property
     def sound(self) -> Samples:

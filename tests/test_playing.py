@@ -60,7 +60,7 @@ class Room:
 
     def hearer(self, key_id: int, base_key: bytes) -> tuple[Mixer, Incoming]:
         mixer = Mixer()
-        incoming = Incoming(mixer, lambda: Voice(OpusDecoder()))
+        incoming = Incoming(mixer, lambda: Voice(OpusDecoder()), lambda *_: None)
         incoming.join(ANN)
         incoming.use_key(ANN, SSRC, key_id, base_key)
         self.hearers.append(incoming)

@@ -265,6 +265,7 @@ def test_the_document_has_the_examples() -> None:
         "a media packet",
         "sound with two copies",
         "a receiver report",
+        "a question for lost packets",
         "a binding indication",
     }
 

@@ -34,6 +34,9 @@ _TAKEN = (PAYLOAD_TYPE_OPUS, PAYLOAD_TYPE_COPIES, PAYLOAD_TYPE_BREATH)
 KEYS_MAX = 4
 """Keys kept for one stream: the one in use, one told ahead, and those whose packets may still be under way."""
 
+Missing = tuple[int, ...]
+"""Sequence numbers of packets to be asked for, oldest first."""
+
 STREAMS_PER_SSRC_MAX = 4
 """Members whose streams may share an SSRC; 32 random bits make two unlikely, and only the right key opens."""
 
@@ -90,11 +93,17 @@ class Drops:
 class Incoming:
     """What the others say."""
 
-    def __init__(self, mixer: Mixer, voice: Callable[[], Voice]) -> None:
-        """`voice` makes the player of a member that joins, and of what it plays."""
+    def __init__(
+        self, mixer: Mixer, voice: Callable[[], Voice], ask: Callable[[PeerId, int, Missing, int], None]
+    ) -> None:
+        """`voice` makes the player of a member that joins, and of what it plays.
+
+        `ask(peer, ssrc, sequences, times)` wants packets of a stream again; it is called on the port's thread.
+        """
         self.drops = Drops()
         self._mixer = mixer
         self._make_voice = voice
+        self._ask = ask
         self._inflows: dict[PeerId, Inflow] = {}
         self._by_ssrc: dict[int, tuple[Inflow, ...]] = {}
 
@@ -157,9 +166,14 @@ class Incoming:
             flow.heard_at = now if opened else flow.heard_at
             return opened
         is_music = packet.ssrc != flow.ssrc
+        key = _for_music(flow, key) if is_music else key
+        before = key.replayed
         try:
-            payload = (_for_music(flow, key) if is_music else key).open(packet.header, packet.payload)
+            payload = key.open(packet.header, packet.payload)
         except WireError:
+            voice = flow.music if is_music else flow.voice
+            if key.replayed != before and voice:
+                voice.came_again(packet.sequence)
             return False
         flow.heard_at = now
         flow.bytes_received += len(packet.header) + len(packet.payload)
@@ -171,7 +185,9 @@ class Incoming:
             except WireError:
                 self.drops.malformed += 1
                 return True
-        voice.put(Arrival(packet.sequence, packet.timestamp, packet.marker, payload, now, copies))
+        missing = voice.put(Arrival(packet.sequence, packet.timestamp, packet.marker, payload, now, copies))
+        if missing:
+            self._ask(flow.peer, packet.ssrc, missing, voice.asking_times)
         return True
 
     def _music(self, flow: Inflow, now: Seconds) -> Voice:

@@ -34,6 +34,11 @@ class MusicEncoder:
         """One packet."""
         return self._encoders[frame.ndim].encode(frame)
 
+    def begin_anew(self) -> None:
+        """Forgets what was coded."""
+        for encoder in self._encoders.values():
+            encoder.begin_anew()
+
     def set_expected_loss(self, percent: float) -> None:
         """How much the worst receiver loses, 0..100."""
         for encoder in self._encoders.values():

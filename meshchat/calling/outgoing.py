@@ -1,6 +1,7 @@
 """A frame that is to go out: measured, coded, put into RTP, sealed once, sent to everybody.
 
-While receivers report loss, earlier frames go along with it once more (`media.copies`).
+Whoever loses it may ask for it again (`media.resending`); while receivers report loss for which they do not ask,
+earlier frames go along with it once more (`media.copies`).
 
 All of it runs on the source's own thread. The event loop only replaces what the next frame will use: the stream
 with its key, the encoder, the mute, the loss that receivers report.
@@ -10,14 +11,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from meshchat.media.arrivals import Arrival
 from meshchat.media.copies import Copier, depth
 from meshchat.media.level import Meter, audio_level
+from meshchat.media.resending import Kept
 from meshchat.sframe import OVERHEAD_BYTES_MAX, SendKey
-from meshchat.units import Samples, Seconds
+from meshchat.units import PeerId, Samples, Seconds
 from meshchat.wire import PAYLOAD_TYPE_COPIES, PAYLOAD_TYPE_OPUS, SEALED_BYTES_MAX, media_header
 
 PAYLOAD_BYTES_MAX = SEALED_BYTES_MAX - OVERHEAD_BYTES_MAX
@@ -32,6 +34,9 @@ class Encoder(Protocol):
     def encode(self, frame: Samples) -> bytes:
         """One packet, or nothing where silence needs none."""
 
+    def begin_anew(self) -> None:
+        """What was coded so far is not what is heard before the next frame."""
+
     def set_expected_loss(self, percent: float) -> None:
         """How much the worst receiver loses."""
 
@@ -43,6 +48,7 @@ class Stream:
         self.ssrc = ssrc
         self.key = key
         self.copier = Copier(frame_samples, PAYLOAD_BYTES_MAX)
+        self.kept = Kept()
         self.sequence = random.getrandbits(16)
         self.timestamp = random.getrandbits(32)
         self.packets_sent = 0
@@ -92,8 +98,20 @@ class Outgoing:
 
     def use_encoder(self, encoder: Encoder) -> None:
         """Codes with another one from the next frame on, of the same length."""
-        self._loss_set = 0.0
-        self._encoder = encoder
+        if encoder is not self._encoder:
+            encoder.begin_anew()
+            self._loss_set = 0.0
+            self._encoder = encoder
+
+    def again(self, peer: PeerId, ssrc: int, sequences: Iterable[int]) -> list[bytes]:
+        """The packets of a stream that a member asks for, as they were sent; on the event loop."""
+        stream = self._stream
+        return stream.kept.again(peer, sequences) if stream is not None and stream.ssrc == ssrc else []
+
+    def forget(self, peer: PeerId) -> None:
+        """A member went."""
+        if self._stream is not None:
+            self._stream.kept.forget(peer)
 
     def protect(self, loss_percent: float, longest_run: int) -> None:
         """What the worst receiver loses, 0..100, and how many packets at once: repaired from the next frame on."""
@@ -143,10 +161,12 @@ class Outgoing:
             self._meter.speaking,
         )
         self._listen(Arrival(stream.sequence, timestamp, self._gap, packet, time.monotonic()))
+        datagram = header + key.seal(header, with_copies or packet)
+        stream.kept.add(stream.sequence, datagram)
         stream.sequence = (stream.sequence + 1) & 0xFFFF
         stream.packets_sent += 1
         self._gap = False
-        self._send(header + key.seal(header, with_copies or packet))
+        self._send(datagram)
 
     def _encode(self, samples: Samples) -> bytes:
         # Whole copies repair what the encoder's own thin ones would, and those cost the sound itself: PESQ with both

@@ -1,7 +1,7 @@
-"""What the listeners of a stream tell its sender once a second, and what a sender makes of what it is told.
+"""What the listeners of a stream tell its sender, and what a sender makes of what it is told.
 
-RTCP receiver reports (RFC 3550 section 6.4.2) in QUIC datagrams. The worst listener of the last seconds sets how well
-our sound is protected.
+RTCP receiver reports (RFC 3550 section 6.4.2) once a second, and questions for lost packets, in QUIC datagrams. The
+worst listener of the last seconds sets how well our sound is protected.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from meshchat.calling.incoming import Incoming
 from meshchat.calling.losses import Losses
 from meshchat.calling.outgoing import Outgoing
 from meshchat.errors import WireError
+from meshchat.media.nack import parse_nack
 from meshchat.media.reception import Reception
 from meshchat.units import PeerId, Seconds
 from meshchat.wire import ReportBlock, encode_receiver_report, music_ssrc, parse_receiver_report
 
 REPORT_S: Seconds = 1.0
 """Between two receiver reports to one sender; RFC 3550 section 6.2 allows faster ones, a LAN needs none."""
+
+ASK_APART_S: Seconds = 0.001
+"""Between two sayings of one question: so far apart they travel, and are lost, each for itself."""
 
 LOSS_WEIGHT = 0.3
 """Share of the newest second in the loss shown: a burst fades from sight within some ten seconds."""
@@ -56,6 +60,8 @@ class Reports:
         self._hearers.left(peer)
         self._losses.forget(peer)
         self._music_losses.forget(peer)
+        self._outgoing.forget(peer)
+        self._music.forget(peer)
         self._reported.pop(peer, None)
 
     def loss_percent(self, peer: PeerId) -> float:
@@ -98,6 +104,17 @@ class Reports:
                 self._music_losses.came(peer, block, now)
         self._outgoing.protect(*self._losses.worst(now))
         self._music.protect(*self._music_losses.worst(now))
+
+    def asked(self, peer: PeerId, ssrc: int, data: bytes) -> list[bytes]:
+        """A member asks for packets of our stream `ssrc`, or of our music: those that we still have.
+
+        `WireError` for nonsense.
+        """
+        if self._incoming.inflow(peer) is None:
+            raise WireError("a question from outside the room")
+        stream, sequences = parse_nack(data)
+        (self._losses if stream == ssrc else self._music_losses).asked(peer, len(sequences))
+        return (self._outgoing if stream == ssrc else self._music).again(peer, stream, sequences)
 
 
 def _block(reception: Reception, ssrc: int, last: Reported) -> ReportBlock:

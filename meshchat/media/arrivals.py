@@ -5,8 +5,8 @@ smallest transit of the last seconds is how late the packet is compared with the
 that lateness, in buckets of 1 ms and forgetting with a time constant of a few seconds, answers the question
 "if the speaker waited d longer than for the luckiest packet, what share would still come too late?".
 
-The target is the d that minimises d + 20 ms for every percent that comes too late (the exchange rate of WebRTC's
-NetEq for reordered packets). A cost, and not a quantile, because it knows when to give up: one stray packet is
+The target is the d that minimises d + 16 ms for every percent that comes too late (WebRTC's NetEq has 20 ms for
+reordered packets). A cost, and not a quantile, because it knows when to give up: one stray packet is
 concealed rather than paid for by everybody's delay, and a network that froze for half a second is not answered by
 half a second of delay. NetEq's buckets of 20 ms are what keeps it at 66 ms on a perfect network.
 
@@ -28,11 +28,22 @@ BUCKET: Seconds = 0.001
 BUCKETS = 300
 """The longest wait ever chosen, in buckets; what comes later still counts as lost, whatever the wait."""
 
-LATE_COST: Seconds = 2.0
-"""Delay that is as bad as everything coming too late: 20 ms for each percent."""
+LATE_COST: Seconds = 1.6
+"""Delay that is as bad as everything coming too late: 16 ms for each percent."""
 
-MEMORY: Seconds = 2.0
-"""Time constant of forgetting. Shorter forgets the last bad moment before the next, longer sits in old delay."""
+MEMORY: Seconds = 3.0
+"""Time constant of forgetting. Shorter forgets the last bad moment before the next, and lets one packet move the
+target; longer sits in old delay."""
+
+CALM: Seconds = 2.0
+"""After so long without a packet as late as half the target the bad moment is over, and is forgotten faster."""
+
+CALM_MEMORY: Seconds = 0.7
+"""Time constant of forgetting then."""
+
+WORTHWHILE = 0.25
+"""The target begins to sink only where that saves this share of its cost: between two waits that are about as good,
+sound would be stretched to and fro for nothing, which is heard sooner than either."""
 
 MARGIN: Seconds = 0.001
 """What the way from the socket to the speaker's thread may take after the arrival was stamped."""
@@ -46,8 +57,8 @@ LOOK_S: Seconds = 0.02
 UNIT_MAX = 1e6
 """The weight of the newest packet at which all weights are brought back to a scale on which they add up to one."""
 
-FALL_PER_SECOND = 0.010
-"""How fast the target sinks, in seconds per second: up at once, down slowly, so that it does not see-saw."""
+FALL_PER_SECOND = 0.030
+"""How fast the target sinks, in seconds per second: what a tenth of stretching can follow with ease."""
 
 SPANS = 6
 SPAN: Seconds = 0.5
@@ -72,6 +83,8 @@ class Arrival:
     """When its datagram arrived."""
     copies: tuple[Copy, ...] = ()
     """Earlier frames that came along."""
+    asked: bool = False
+    """Whether it was lost, as it seems, and sent again."""
 
 
 class Arrivals:
@@ -87,6 +100,8 @@ class Arrivals:
         self._rise = 0.0
         self._target: Seconds = FIRST_GUESS + BUCKET + MARGIN
         self._target_at: Seconds | None = None
+        self._needed_at: Seconds | None = None
+        self._sinking = False
 
     @property
     def base(self) -> Seconds:
@@ -102,7 +117,7 @@ class Arrivals:
         """Counts a packet of `samples` that carries the (unwrapped) `timestamp` and arrived `at`."""
         transit = at - timestamp / SAMPLE_RATE
         self._settle_base(at, transit)
-        self._count(transit - self.base, samples)
+        self._count(at, transit - self.base, samples)
         self._settle_target(at, transit - self.base)
 
     def add_repair(self, at: Seconds, timestamp: int, samples: int) -> Seconds:
@@ -111,7 +126,7 @@ class Arrivals:
         This is what buys the wait for copies and for in-band FEC, and only while losses are worth it.
         """
         lateness = at - timestamp / SAMPLE_RATE - self.base
-        self._count(lateness, samples)
+        self._count(at, lateness, samples)
         return lateness
 
     def _settle_base(self, at: Seconds, transit: Seconds) -> None:
@@ -145,14 +160,18 @@ class Arrivals:
             self._weights[1:-buckets] = self._weights[buckets + 1 :]
             self._weights[-buckets:] = 0.0
 
-    def _count(self, lateness: Seconds, samples: int) -> None:
+    def _count(self, at: Seconds, lateness: Seconds, samples: int) -> None:
         """Adds one packet; the first ones weigh all alike, later ones push out the old with the time constant.
 
         Instead of making all old weights smaller, each new one is larger than the one before.
         """
-        self._share = max(self._share / (1 + self._share), samples / SAMPLE_RATE / MEMORY)
-        self._unit /= 1 - self._share
-        self._weights[min(max(int(lateness / BUCKET), 0), BUCKETS)] += self._share * self._unit
+        if self._needed_at is None or lateness >= self._target / 2:
+            self._needed_at = at
+        self._share = share = max(self._share / (1 + self._share), samples / SAMPLE_RATE / MEMORY)
+        if at - self._needed_at >= CALM:
+            share = max(share, samples / SAMPLE_RATE / CALM_MEMORY)
+        self._unit /= 1 - share
+        self._weights[min(max(int(lateness / BUCKET), 0), BUCKETS)] += share * self._unit
         if self._unit > UNIT_MAX:
             self._weights /= self._unit
             self._unit = 1.0
@@ -162,6 +181,11 @@ class Arrivals:
         if self._target_at is not None and abs(passed) < LOOK_S and lateness < self._target:
             return
         later = 1.0 - np.add.accumulate(self._weights[:BUCKETS]) / self._unit
-        cheapest: Seconds = float(_DELAYS[(_DELAYS + LATE_COST * later).argmin()]) + MARGIN
-        self._target = max(cheapest, self._target - FALL_PER_SECOND * max(passed, 0.0))
+        costs = _DELAYS + LATE_COST * later
+        best = int(costs.argmin())
+        wish: Seconds = float(_DELAYS[best]) + MARGIN
+        here = float(costs[min(round((self._target - MARGIN) / BUCKET), BUCKETS) - 1])
+        self._sinking = wish < self._target and (self._sinking or costs[best] < (1 - WORTHWHILE) * here)
+        if self._sinking or wish > self._target:
+            self._target = max(wish, self._target - FALL_PER_SECOND * max(passed, 0.0))
         self._target_at = max(at, self._target_at) if self._target_at is not None else at

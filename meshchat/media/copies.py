@@ -15,7 +15,7 @@ The n-th copy is of the packet n before this one, its sound begins `offset` tick
 its marker. RFC 2198's own heads have ten bits of length and fourteen of offset, too few for four frames of 60 ms, lose
 the marker, and name a payload type for each copy, which here is always the same.
 
-Asking for lost packets again was not taken yet: it needs no bits where nothing is lost, but a way back for each packet.
+Asking for lost packets (`media.asking`) needs no bits where nothing is lost and is preferred where the way is short.
 """
 
 from __future__ import annotations

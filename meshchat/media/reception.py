@@ -44,12 +44,16 @@ class Reception:
 
     def __init__(self) -> None:
         self.received = 0
+        """Packets that came without being asked for."""
+        self.overtaken = 0
+        """Those asked for that came all the same; they were only late."""
         self._first = 0
         self._highest: int | None = None
         self._astray: int | None = None
         self._jitter = 0.0
         self._previous: tuple[Seconds, int] | None = None
         self._reported = (0, 0)
+        self._overtaken_before = 0
         self._longest_run = 0
 
     @property
@@ -65,7 +69,11 @@ class Reception:
     @property
     def lost(self) -> int:
         """Expected and not received; negative if copies came."""
-        return self.expected - self.received
+        return self.expected - self._there
+
+    @property
+    def _there(self) -> int:
+        return self.received + self.overtaken - self._overtaken_before
 
     def put(self, sequence: int, timestamp: int, at: Seconds) -> None:
         """Counts one packet: its 16-bit sequence number, its 32-bit timestamp, and when it arrived."""
@@ -78,8 +86,8 @@ class Reception:
 
     def report(self) -> ReceptionReport:
         """The block to send now; the fraction counts from the report before."""
-        expected, received = self.expected - self._reported[0], self.received - self._reported[1]
-        self._reported = (self.expected, self.received)
+        expected, received = self.expected - self._reported[0], self._there - self._reported[1]
+        self._reported = (self.expected, self._there)
         lost = expected - received
         fraction = min(_FRACTION_MAX, (lost << 8) // expected) if expected > 0 and lost > 0 else 0
         longest_run, self._longest_run = self._longest_run, 0
@@ -104,6 +112,7 @@ class Reception:
     def _restart(self, sequence: int) -> None:
         self._first = self._highest = sequence
         self.received = 0
+        self._overtaken_before = self.overtaken
         self._astray = None
         self._previous = None
         self._reported = (0, 0)

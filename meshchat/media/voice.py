@@ -24,9 +24,10 @@ loudspeaker's; `stats`, `gain` and `reception.report` are plain reads and writes
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshchat.media.arrivals import Arrival, Arrivals
+from meshchat.media.asking import Asking
 from meshchat.media.decoding import GUESS_SAMPLES, Decoder, Decoding
 from meshchat.media.intake import Intake, Packet
 from meshchat.media.jitter import HELD_PACKETS_MAX, JitterBuffer
@@ -49,9 +50,9 @@ class VoiceStats:
     """What can be said about one speaker's sound; counts and sums are since the beginning."""
 
     packets_received: int
-    """Everything that came, copies and nonsense included."""
+    """Everything that came, copies, nonsense and what was sent again included."""
     packets_lost: int
-    """Sent, and never arrived in a state to be understood."""
+    """Sent, and not arrived the first time in a state to be understood."""
     packets_late: int
     """Arrived after their moment, or dropped because too many waited."""
     packets_duplicated: int
@@ -67,7 +68,7 @@ class VoiceStats:
     concealed_ms: float
     """Sound that was guessed, or missing, while the speaker talked; not the speaker's own silence."""
     recovered_ms: float
-    """Lost sound that was read from the copy in a later packet."""
+    """Lost sound that was read from a copy in a later packet, or sent again."""
     waits: int
     """How often the sound had to stop for late packets; the delay grew each time."""
     shortened_ms: float
@@ -90,6 +91,7 @@ class Voice:
         """The listener's factor for this speaker, 0 or more; the mixer applies it."""
         self.reception = Reception()
         """For the reports to the sender. Copies are not counted, and what cannot be understood was not received."""
+        self._asking = Asking()
         self._inbox: deque[Arrival] = deque(maxlen=HELD_PACKETS_MAX)  # full: the oldest goes, its moment is over
         self._intake = Intake(decoder.packet_samples)
         self._arrivals = Arrivals()
@@ -112,9 +114,21 @@ class Voice:
         self._waits = 0
         self._delay = 0.0  # samples, when a packet was last played; while guessing nobody knows
 
-    def put(self, arrival: Arrival) -> None:
-        """Takes a packet from any thread; the next pull looks at it."""
-        self._inbox.append(arrival)
+    def put(self, arrival: Arrival) -> tuple[int, ...]:
+        """Takes a packet from the network's thread; the next pull looks at it. Which to ask its sender for again."""
+        asked = self._asking.came(arrival.sequence, tuple(copy.steps for copy in arrival.copies), arrival.at)
+        self._inbox.append(replace(arrival, asked=True) if asked else arrival)
+        return self._asking.due(arrival.at)
+
+    @property
+    def asking_times(self) -> int:
+        """How often to say what `put` wants asked."""
+        return self._asking.times
+
+    def came_again(self, sequence: int) -> None:
+        """A packet came twice, on the network's thread: if it had been asked for, then needlessly."""
+        self._asking.came_again(sequence)
+        self.reception.overtaken = self._asking.needless
 
     def pull(self, samples: int, now: Seconds) -> Samples | None:
         """The next `samples` (1 or more), float32, valid until the next pull; None while there is nothing to hear."""
@@ -173,9 +187,12 @@ class Voice:
         for _ in range(len(self._inbox)):
             arrival = self._inbox.popleft()
             for packet in self._intake.accept(arrival):
-                self.reception.put(packet.sequence, packet.timestamp & 0xFFFF_FFFF, packet.at)
                 if self._restarts != self._intake.restarts:
                     self._begin_anew()
+                if arrival.asked:
+                    self._restore(packet)
+                    continue
+                self.reception.put(packet.sequence, packet.timestamp & 0xFFFF_FFFF, packet.at)
                 if not self._intake.was_restored(packet.sequence, packet.timestamp):
                     self._arrivals.add(packet.at, packet.timestamp, packet.samples)
                     self._jitter.put(packet, self._end)
@@ -183,7 +200,7 @@ class Voice:
                 self._restore(packet)
 
     def _restore(self, packet: Packet) -> None:
-        """Takes a copy of what was lost, unless its moment is over: a guess was played in its place, or would be.
+        """Takes a copy of what was lost, or itself sent again, unless its moment is over: a guess was played instead.
 
         Before the first sound, and after silence, the moment is over when the wait that the arrivals ask for is.
         """
