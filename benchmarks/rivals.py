@@ -114,6 +114,8 @@ class Running:
     sharers: list[int] = field(default_factory=list)
     """Process numbers at the sharer's end, children not counted."""
     viewers: list[int] = field(default_factory=list)
+    idle: float = 0.0
+    """Percent of a core that the sharer takes before it shares; what else it does is no part of the comparison."""
     drawn_on: int = 0
     """The process of the display, 0 if that is the sharer itself."""
 
@@ -143,7 +145,7 @@ def running(rival: Rival, scene: Scene) -> Iterator[Running]:
         words = [word.format(**names) for word in rival.viewer]
         viewer = stack.enter_context(process([*scene.watcher.enter, *words], scene, glass))
         stack.enter_context(process([sys.executable, "-m", "benchmarks.glass", str(seen)], scene, glass))
-        yield Running(display, seen, [sharer], [viewer], drawn_on)
+        yield Running(display, seen, [sharer], [viewer], drawn_on=drawn_on)
 
 
 @contextlib.contextmanager

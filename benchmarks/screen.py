@@ -150,7 +150,7 @@ async def _run(
             await asyncio.sleep(TAIL_S)
         finally:
             cable.heal()
-        return _judge(peer, network, content, Sight(log, shared.seen), before, after)
+        return _judge(peer, network, content, Sight(log, shared.seen, shared.idle), before, after)
 
 
 @contextlib.asynccontextmanager
@@ -202,6 +202,7 @@ class Sight:
 
     drawn: Path
     seen: Path
+    idle: float
 
 
 def _judge(peer: str, network: Network, content: Content, sight: Sight, before: Counts, after: Counts) -> Run:
@@ -227,6 +228,7 @@ def _judge(peer: str, network: Network, content: Content, sight: Sight, before: 
         sharer=100 * (after.sharer - before.sharer) / passed,
         viewer=100 * (after.viewer - before.viewer) / passed,
         display=100 * (after.display - before.display) / passed,
+        idle=sight.idle,
     )
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import lab
 from benchmarks.company import Room
-from benchmarks.rivals import FPS, Running, Scene, process, xvfb
+from benchmarks.rivals import FPS, Running, Scene, busy_s, process, xvfb
 from meshchat import control
+from meshchat.units import Seconds
 
 MESHCHAT = "meshchat"
+
+IDLE_S: Seconds = 4.0
 
 QUALITY = 77
 """What VNC sends at its level 5."""
@@ -31,14 +36,23 @@ async def meshchat(stage: lab.Stage, scene: Scene) -> AsyncIterator[Running]:
         room = Room(stage, [sharer_place, scene.watcher])
         await room.fill(2, 0)
         sharer, watcher = room.peers
+        idle = await _idle(sharer.process.pid)
         await share(sharer.profile)
         await lab.poll("the watcher knew of the share", lambda: knows(watcher.profile, sharer.name))
         words = [sys.executable, "-m", "benchmarks.watching", str(watcher.profile), sharer.name, str(seen)]
         viewer = stack.enter_context(process([*scene.watcher.enter, *words], scene, ""))
         try:
-            yield Running(display, seen, [sharer.process.pid], [watcher.process.pid, viewer], drawn_on)
+            yield Running(display, seen, [sharer.process.pid], [watcher.process.pid, viewer], idle, drawn_on)
         finally:
             await stage.end(*room.peers)  # before their display
+
+
+async def _idle(number: int) -> float:
+    """Percent of a core that a daemon in a call takes when it shares nothing."""
+    await asyncio.sleep(1.0)
+    before, began = busy_s([number]), time.monotonic()
+    await asyncio.sleep(IDLE_S)
+    return 100 * (busy_s([number]) - before) / (time.monotonic() - began)
 
 
 async def share(profile: Path) -> None:

@@ -99,6 +99,21 @@ def test_a_scrolled_page_is_a_copy_and_a_strip(seed: int, rows: int, up: bool) -
         assert np.array_equal(move.to.of(picture), move.to.of(new)), "a copy is one to the last bit"
 
 
+def test_a_pointer_that_stands_still_costs_its_own_place_alone() -> None:
+    rng = np.random.default_rng(5)
+    page = text(rng)
+    new = scrolled(page, 20, rng)
+    for each in (page, new):
+        each[200:224, 300:316] = 0xFF00_0000
+    grid = Grid(WIDTH, HEIGHT)
+    moved = scroll.moves(grid, page, new, grid.changes(page, new).mask)
+    picture = page.copy()
+    for move in moved:
+        move.to.of(picture)[:] = move.source.of(picture).copy()
+        assert np.array_equal(move.to.of(picture), move.to.of(new))
+    assert np.count_nonzero((picture != new)[: HEIGHT - 40].any(axis=0)) <= 2 * 64
+
+
 def test_a_scroll_bar_does_not_hide_that_the_page_scrolled() -> None:
     rng = np.random.default_rng(5)
     page = text(rng)

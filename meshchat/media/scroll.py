@@ -10,6 +10,7 @@ What moves sideways, by parts of a pixel, or turns, is sent as any other change.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ ROWS_MIN = 16
 
 VOTES_MIN = 8
 """Rows that must agree on how far they moved."""
+
+ASIDE_ROWS_MAX = 160
+"""Highest thing that stands still in a page that scrolls: a pointer, a button."""
 
 SAMPLE_ROWS = 16
 """One row in so many tells whether it goes on as it went."""
@@ -108,11 +112,30 @@ def _in_box(box: Rect, old: Pixels, new: Pixels, rise: int) -> list[Move]:
     found = []
     for first, end in _columns(same):
         rows = same[:, first:end].all(axis=1)
-        for top, bottom in _runs(rows):
-            if bottom - top >= ROWS_MIN:
-                found.append(Move(Rect(box.x + first, box.y + down + top, end - first, bottom - top), rise))
+        whole = [(top, bottom) for top, bottom in _runs(rows) if bottom - top >= ROWS_MIN]
+        aside = _aside(same, first, end, _between(whole, height))
+        for top, bottom, left, right in [*((*each, first, end) for each in whole), *aside]:
+            found.append(Move(Rect(box.x + left, box.y + down + top, right - left, bottom - top), rise))
     # In this order no copy overwrites what a later one needs: upward moves from the top, downward from the bottom.
     return sorted(found, key=lambda move: move.to.y if rise > 0 else -move.to.y)
+
+
+def _between(runs: list[tuple[int, int]], end: int) -> list[tuple[int, int]]:
+    """What lies before, between and after runs, up to `end`."""
+    edges = [0, *(edge for run in runs for edge in run), end]
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _aside(
+    same: npt.NDArray[np.bool_], first: int, end: int, gaps: list[tuple[int, int]]
+) -> Iterator[tuple[int, int, int, int]]:
+    """What moved to the left and right of something that did not, such as the pointer: top, bottom, left, right."""
+    for top, bottom in gaps:
+        if ROWS_MIN <= bottom - top <= ASIDE_ROWS_MAX:
+            columns = np.logical_and.reduce(same[top:bottom, first:end], axis=0)
+            cells = np.logical_and.reduceat(columns, np.arange(0, end - first, CELL))
+            for left, right in _runs(cells):
+                yield top, bottom, first + left * CELL, min(first + right * CELL, end)
 
 
 def _voted(old: Pixels, new: Pixels) -> int:
