@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from meshchat.audio import open_microphone, open_speaker
-from meshchat.sound import supervisor
+from meshchat.sound import driver, supervisor
 from meshchat.sound.supervisor import RETRY_EVERY
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 from tests.test_audio_world import FRAME, PEAK, Card, Ear, World, live_in, play_tone, until
@@ -162,6 +164,61 @@ def test_a_device_at_another_rate_and_channel_count_is_resampled(world: World) -
 def pitch(sound: Samples, rate_hz: int) -> float:
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(sound.size), 1 << 18))
     return float(np.argmax(spectrum) * rate_hz / (1 << 18))
+
+
+@pytest.mark.parametrize("silently", [False, True])
+def test_sound_is_back_a_second_after_a_device_returns(
+    world: World, monkeypatch: pytest.MonkeyPatch, silently: bool
+) -> None:
+    """Both ends of a headset, pulled out and plugged in again, while something else stays in use or nothing does."""
+    monkeypatch.setattr(supervisor, "RETRY_EVERY", RETRY_EVERY)
+    headset = Card("Headset", 1, 2)
+    world.plugged += [headset, Card("Built-in", 0, 2)]
+    ear = Ear()
+    microphone = open_microphone("headset", FRAME, lambda text: None)
+    speaker = open_speaker("headset" if silently else "built-in", FRAME, lambda text: None)
+    microphone.start(ear)
+    speaker.start(play_tone)
+    until(ear.hears_tone)
+    until(lambda: speaker.device)
+    world.pull_out(headset, silently)
+    until(ear.hears_silence)
+    for _ in range(25):  # until it is away for long, and the next try may be as far off as it gets
+        threading.Event().wait(0.05)
+    world.plugged.append(headset)
+    assert until(lambda: ear.hears_tone() and speaker.device) < 1.0
+    microphone.stop()
+    speaker.stop()
+
+
+def test_what_the_kernel_tells_of_a_plug_is_acted_on_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RETRY_EVERY", "RETRY_LATER"):
+        monkeypatch.setattr(supervisor, name, 30.0)
+    cards = tmp_path / "cards"
+    monkeypatch.setattr(driver, "KERNEL_CARDS", cards)
+    ear = Ear()
+    microphone = open_microphone("headset", FRAME, lambda text: None)
+    microphone.start(ear)
+    until(lambda: world.fresh_looks and ear.hears_silence())
+    world.plugged.append(Card("Headset"))
+    cards.write_text(" 1 [Headset        ]: USB-Audio - Headset")
+    assert until(ear.hears_tone) < 1.0
+    microphone.stop()
+
+
+def test_a_device_that_stays_away_is_tried_less_often(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "EAGER_FOR", 0.5)
+    monkeypatch.setattr(supervisor, "RETRY_EVERY", 0.02)
+    microphone = open_microphone("headset", FRAME, lambda text: None)
+    microphone.start(Ear())
+    until(lambda: world.fresh_looks > 3)
+    threading.Event().wait(0.6)
+    looks = world.fresh_looks
+    threading.Event().wait(0.5)
+    assert world.fresh_looks <= looks + 1
+    microphone.stop()
 
 
 def test_a_numbered_device_is_found_again_by_name_when_the_numbers_have_changed(world: World) -> None:

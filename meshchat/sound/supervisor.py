@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from meshchat.sound.device import DeviceEnd
-from meshchat.sound.driver import Census, PortAudio, SoundDevice, census
+from meshchat.sound.driver import Census, PortAudio, SoundDevice, census, plugged_in
 from meshchat.sound.opener import Failures, Opener
 from meshchat.units import Seconds
 
@@ -25,8 +25,16 @@ log = logging.getLogger(__name__)
 LOOK_EVERY: Seconds = 0.05
 """How often the devices' pulses are felt."""
 
-RETRY_EVERY: Seconds = 1.0
-"""How often a device that is away is tried: soon enough for a person with a plug in hand."""
+RETRY_EVERY: Seconds = 0.6
+"""How often a device that just went is tried. A try takes 0.2 s and a new device 0.1 s to settle: it is heard within a
+second of its return."""
+
+EAGER_FOR: Seconds = 60.0
+"""So long after one went: whoever wiggles a plug is done by then."""
+
+RETRY_LATER: Seconds = 3.0
+"""How often it is tried afterwards: each try costs a fifth of a second of processor time, and a headset may be away for
+days. What the kernel tells is acted on at once all the same."""
 
 STANDSTILL: Seconds = 0.3
 """A watchman who comes this late was stopped together with everything else, and accuses nobody."""
@@ -54,6 +62,8 @@ class Supervisor:
         self._work = threading.Event()
         self._looked: Seconds = 0.0
         self._retry_at: Seconds = 0.0
+        self._went_at: Seconds = 0.0
+        self._plugged = b""
 
     def add(self, end: DeviceEnd) -> None:
         """Begin to look after it; it is tried at once, on the opener's thread."""
@@ -61,7 +71,8 @@ class Supervisor:
             self._ends.append(end)
             self._retry_at = 0.0
             if not self._shift:
-                self._looked = time.monotonic()
+                self._looked = self._went_at = time.monotonic()
+                self._plugged = plugged_in()
                 self._shift = (
                     threading.Thread(target=self._watch, name="meshchat-sound-watch", daemon=True),
                     threading.Thread(target=self._open, name="meshchat-sound-open", daemon=True),
@@ -117,6 +128,7 @@ class Supervisor:
     def _watch(self) -> None:
         while (ends := self._on_duty()) is not None:
             self._look(ends, time.monotonic())
+            self._look_for_plugs(ends)
             self._pulse.wait(LOOK_EVERY)
             self._pulse.clear()
 
@@ -130,6 +142,15 @@ class Supervisor:
                 end.excuse(now)
             self._check(end, now)
 
+    def _look_for_plugs(self, ends: list[DeviceEnd]) -> None:
+        """Has what is away tried at once when the kernel has other sound devices than before."""
+        if all(end.stream is not None for end in ends):
+            return
+        before, self._plugged = self._plugged, plugged_in()
+        if self._plugged != before:
+            self._retry_at, self._went_at = 0.0, time.monotonic()
+            self._work.set()
+
     def _check(self, end: DeviceEnd, now: Seconds) -> None:
         was_live = end.live
         reason = end.check(now)
@@ -140,7 +161,7 @@ class Supervisor:
         end.step_in()
         end.failed = reason
         if was_live:
-            self._retry_at = 0.0
+            self._retry_at, self._went_at = 0.0, now
         self._work.set()
         end.tell_away(reason)
 
@@ -176,7 +197,8 @@ class Supervisor:
     def _retry(self, ends: list[DeviceEnd]) -> tuple[bool, Failures]:
         if all(end.stream is not None for end in ends) or time.monotonic() < self._retry_at:
             return False, []
-        self._retry_at = time.monotonic() + RETRY_EVERY
+        now = time.monotonic()
+        self._retry_at = now + (RETRY_EVERY if now - self._went_at < EAGER_FOR else RETRY_LATER)
         return True, self._opener.open_all(ends)
 
     def _weigh(self, seen: Census) -> None:
