@@ -306,7 +306,10 @@ async def test_help_lists_the_keys_and_the_palette_finds_them(tmp_path: Path) ->
         await me.press("escape")
         await me.until(lambda: me.app.screen is me.app.main)
         await me.press("ctrl+p")
+        await me.sees("stop or start hearing the others")
+        await me.press(*"new")
         await me.sees("open a new room")
+        assert all(ord(each) < 0x1F000 for each in me.screen()), "no emoji: not every font has them"
 
 
 async def test_quit_stops_only_a_daemon_that_a_terminal_started(tmp_path: Path) -> None:

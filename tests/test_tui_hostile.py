@@ -44,6 +44,8 @@ async def test_other_peoples_text_is_only_text(tmp_path_factory: pytest.TempPath
         share = control.ShareStatus(text, 640, 480, 1, 1.0, 1.0, (control.WatcherStatus(BOB, 1.0, 1.0, True, 0, 0),))
         script.screens = control.ScreenList(share, (control.ScreenStatus(BOB, name, True),))
         device = control.DeviceStatus(0, name, text, 1, 48000.0, True, True)
+        script.playing = control.PlayStatus(text, 1.0, 2.0, False, 0.5)
+        script.transmit = "voice"
         script.listed = control.DeviceList((device,), (device,), name, text)
 
     async with watching(tmp_path_factory.mktemp("h"), prepare, size=(80, 30)) as me:
