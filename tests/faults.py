@@ -8,7 +8,7 @@ from functools import partial
 
 from tests.chatting import next_serial, say
 from tests.simulation import Village
-from tests.villager import Villager
+from tests.villager import NOON_MS, Villager
 
 Fault = Callable[[Village, random.Random], str | None]
 """Does something to the village and says what; None where it could not."""
@@ -137,6 +137,17 @@ def sleep(village: Village, rng: random.Random) -> str | None:
     village.busy_until = max(village.busy_until, village.now + seconds)
     village.after(seconds, lambda: village.rouse(peer.name))
     return f"{peer.name} sleeps for {seconds:g} s"
+
+
+def jump(village: Village, rng: random.Random) -> str | None:
+    """Somebody's time of day is set, years wrong at times; nothing may depend on it but what new lines are dated."""
+    peer = _pick(rng, here(village))
+    if peer is None:
+        return None
+    hours = rng.choice([-24, -1, 1, 24, 24 * 365, -24 * 365 * 30])
+    now_ms = NOON_MS + int(village.now * 1000) + hours * 3_600_000
+    village.tell(peer.name, lambda node: node.set_time_of_day(now_ms, village.clock(peer)))
+    return f"the clock of {peer.name} is set {hours} h wrong"
 
 
 def mute(village: Village, rng: random.Random) -> str | None:

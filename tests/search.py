@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from meshchat.units import Seconds
-from tests.faults import FAULTS, Fault, flap, freeze, here, sleep, write
+from tests.faults import FAULTS, Fault, flap, freeze, here, jump, sleep, write
 from tests.invariants import QUIET_S, broken, overheard, overloaded, parts
 from tests.law_faults import LAW_FAULTS, LOBBY, renew_link
 from tests.law_lab import found_room
@@ -29,6 +29,9 @@ from tests.simulation import Village
 
 CALM_S: Seconds = 8.0
 """Between two faults of a trial: some more than it takes to settle."""
+
+CLOCKS = 0.15
+"""How often somebody's clock is set wrong in a storm, for each fault of another kind."""
 
 ONE_WAY_S: Seconds = 3.0
 """So much longer it may take where packets pass one way only: whoever is heard by nobody still hears somebody."""
@@ -82,9 +85,17 @@ def _storm(run: Run, village: Village, rng: random.Random) -> None:
     pace = rng.choice([0.2, 1.0, 4.0])
     for _ in range(rng.randint(1, 12)):
         _befall(run, village, _draw(village, rng)(village, rng))
+        _jump_clocks(run, village)
         village.run(rng.expovariate(1 / pace))
     _quieten(run, village, rng)
     _check(run, village, "5 s after the last change")
+
+
+def _jump_clocks(run: Run, village: Village) -> None:
+    """Sets a clock wrong at times; by a chance of its own, so that seeds mean what they meant before there was this."""
+    chance = random.Random(f"{run.seed} clocks {run.faults}")
+    if chance.random() < CLOCKS:
+        _befall(run, village, jump(village, chance))
 
 
 def _quieten(run: Run, village: Village, rng: random.Random) -> None:

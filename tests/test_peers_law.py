@@ -6,7 +6,7 @@ import pytest
 
 from meshchat.errors import Refused
 from meshchat.peers import effects as out
-from tests.invariants import broken, overheard
+from tests.invariants import broken, key_of, opens, overheard
 from tests.law_lab import found_room, order
 from tests.simulation import Village
 from tests.villager import Villager, stay_in_spite
@@ -54,6 +54,20 @@ def test_who_is_kicked_is_out_at_once_and_told_why() -> None:
     assert left_for(village.peers["bob"]) == ["kicked by ann"]
     assert room_of(village, "bob") == set()
     assert broken(village) == []
+
+
+def test_after_a_kick_all_who_stay_seal_with_new_keys_within_a_second_of_the_news() -> None:
+    village = board()
+    order(village, "ann", "kick", "bob")
+    village.run(1.2)
+    for name in ("ann", "cat", "dan"):
+        peer = village.peers[name]
+        (heard_at,) = peer.excluded_at.values()
+        ((at, key),) = peer.seen(out.SendKeyChanged)[-1:]
+        assert 0 < at - heard_at <= 1
+        assert isinstance(key, out.SendKeyChanged)
+        told = [each for _, each in village.peers["bob"].seen(out.KeyReceived) if isinstance(each, out.KeyReceived)]
+        assert not opens(map(key_of, told), key_of(key))
 
 
 def test_who_was_kicked_and_then_banned_by_somebody_else_is_told_who_banned_it() -> None:

@@ -85,7 +85,7 @@ class Storm(RuleBasedStateMachine):
         self.village.enter(names)
         self.village.run(QUIET_S + 1)
 
-    @rule(act=st.sampled_from([each for each in faults.FAULTS if each is not faults.sleep]))
+    @rule(act=st.sampled_from([*(each for each in faults.FAULTS if each is not faults.sleep), faults.jump]))
     def befall(self, act: faults.Fault) -> None:
         act(self.village, self.rng)
 

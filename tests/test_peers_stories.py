@@ -9,7 +9,7 @@ import pytest
 from meshchat.peers import effects as out
 from meshchat.peers.circle import HOST_BEST, standing
 from meshchat.units import Seconds
-from tests.invariants import broken
+from tests.invariants import broken, key_of, opens
 from tests.liar import Liar
 from tests.simulation import Village
 from tests.villager import Villager
@@ -194,6 +194,29 @@ def test_no_living_member_and_no_key_is_lost_in_an_election() -> None:
             links = {each for each in peer.node.links if peer.node.links[each].admitted}
             assert links == {other.id for other in rest(village, peer)}
         assert broken(village) == []
+
+
+def test_one_whose_sound_is_all_that_comes_is_alive() -> None:
+    village = talkers(3)
+    ann, bob = village.peers["p0"], village.peers["p1"]
+    village.freeze(bob.name)
+    for _ in range(50):
+        ann.node.heard(bob.id, village.clock(ann), aloud=True)
+        village.run(0.2)
+    assert [event for _, event in ann.seen(out.MemberLeft)] == []
+    assert all(member.reachable for member in ann.node.members())
+
+
+def test_the_coordinator_has_no_key_that_a_member_has_not() -> None:
+    village = talkers(4)
+    held = {}
+    for peer in rest(village):
+        events = [event for _, event in peer.seen(out.SendKeyChanged)[-1:] + peer.seen(out.KeyReceived)]
+        held[peer.name] = {key_of(each) for each in events if isinstance(each, out.SendKeyChanged | out.KeyReceived)}
+    in_use = [event for peer in rest(village) for _, event in peer.seen(out.SendKeyChanged)[-1:]]
+    keys = [key_of(event) for event in in_use if isinstance(event, out.SendKeyChanged)]
+    assert [all(opens(theirs, key) for key in keys) for theirs in held.values()] == [True] * 4
+    assert {len({ssrc for ssrc, _, _ in theirs}) for theirs in held.values()} == {4}, "and nothing beside those"
 
 
 def test_a_moderator_comes_first_then_a_machine_that_stays() -> None:
