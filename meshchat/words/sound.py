@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
+import sys
 from pathlib import Path
 from typing import get_args
+
+import msgspec
 
 from meshchat import control
 from meshchat.errors import NoDaemon, UsageError
@@ -24,9 +28,14 @@ def _use_speaker(words: argparse.Namespace) -> control.Command:
     return control.UseSpeaker(seen_from_anywhere(words.spec, parse_speaker(words.spec)), keep=words.keep)
 
 
-async def _devices(profile: Path, words: argparse.Namespace) -> control.Answer:
-    """The daemon's list of devices, or where none runs, ours; with --test, three notes through the daemon's speaker."""
+async def _devices(profile: Path, words: argparse.Namespace) -> control.Answer | None:
+    """The daemon's list of devices, or where none runs, ours; with --test, three notes, or what came of trying one."""
     if words.test:
+        await _try(words)
+        return None
+    if words.name is not None:
+        raise UsageError(f"devices {words.name}: a name goes with --test mic or --test speaker")
+    if words.test is not None:
         return await plainly(control.TestSpeaker)(profile, words)
     try:
         return await plainly(control.Devices)(profile, words)
@@ -36,8 +45,26 @@ async def _devices(profile: Path, words: argparse.Namespace) -> control.Answer:
         return listed(None)
 
 
+async def _try(words: argparse.Namespace) -> None:
+    """Raises `AudioError` where no sound comes through it."""
+    from meshchat.words import trying
+
+    if words.test == "mic":
+        print("Say something.", file=sys.stderr)
+    attempt = trying.try_microphone if words.test == "mic" else trying.try_speaker
+    tried = await asyncio.to_thread(attempt, words.name or "default")
+    print(msgspec.json.encode(tried).decode() if words.json else tried.text)
+
+
 def _add_devices(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--test", action="store_true", help="play three notes through the speaker in use instead")
+    parser.add_argument(
+        "--test",
+        nargs="?",
+        const="",
+        choices=("mic", "speaker"),
+        help="try a microphone or a speaker, with or without a daemon; or play three notes through the speaker in use",
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="which one to try, else the system's default")
 
 
 def _add_microphone(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +120,7 @@ def _add_music(parser: argparse.ArgumentParser) -> None:
 def _add_volume(parser: argparse.ArgumentParser) -> None:
     add_member(parser)
     parser.add_argument("factor", metavar="GAIN", type=_gain, help=f"a factor from 0 to {control.GAIN_MAX:g}")
-    parser.add_argument("--music", action="store_true", help="only of what the member plays")
+    parser.add_argument("--music", dest="of_music", action="store_true", help="only of what the member plays")
 
 
 def _play(words: argparse.Namespace) -> control.Command:
@@ -135,7 +162,7 @@ WORDS = (
     Word(
         "volume",
         "play one member louder or softer (1 is as sent)",
-        asks(lambda words: control.Volume(words.member, words.factor, music=words.music)),
+        asks(lambda words: control.Volume(words.member, words.factor, music=words.of_music)),
         _add_volume,
     ),
     Word("play", "play a sound file into the room, or tell what is played", asks(_play), _add_play),
