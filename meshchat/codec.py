@@ -64,6 +64,9 @@ costs the sound itself: at 80 kb/s PESQ 4.1 instead of 4.3."""
 LOW_DELAY_COMPLEXITY_MIN = 7
 """Under this the low-delay encoder runs no analysis of the signal, and without it DTX only knows digital silence."""
 
+LOUD_SAMPLES = 4800
+"""How much of that."""
+
 _APPLICATION_VOIP = 2048
 _APPLICATION_AUDIO = 2049
 _APPLICATION_LOW_DELAY = 2051
@@ -140,6 +143,7 @@ class OpusEncoder:
         self._set(_SET_DTX, int(dtx))
         self.set_expected_loss(0)
         self.look_ahead_samples = self._get(_GET_LOOKAHEAD)
+        self._hear_something_loud()
 
     def encode(self, frame: Samples) -> bytes:
         """One packet for one frame of shape (frame_samples,), or b"" when silence makes sending needless (DTX).
@@ -157,6 +161,19 @@ class OpusEncoder:
     def begin_anew(self) -> None:
         """Forgets what was coded: who decodes has heard another encoder since, and CELT builds on what came before."""
         self._set(_RESET, 0)
+        self._hear_something_loud()
+
+    def _hear_something_loud(self) -> None:
+        """Lets the low-delay encoder hear what is louder than any room, and forgets the packets.
+
+        Its DTX takes noise for silence only where it is 25 dB under the loudest that it has heard: the noise of a room
+        in which nobody has spoken yet was sent like a song, with 80 kbit/s.
+        """
+        if not self._low_delay:
+            return
+        loud = np.random.default_rng(1).uniform(-0.5, 0.5, self._frame.shape).astype(np.float32)
+        for _ in range(round(LOUD_SAMPLES / self.frame_samples)):
+            self.encode(loud)
 
     def set_expected_loss(self, percent: float) -> None:
         """Tells the encoder what the worst receiver loses, 0..100: copies (FEC) from 2 % on, none again under 0.5 %."""

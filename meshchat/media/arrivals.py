@@ -5,7 +5,7 @@ smallest transit of the last seconds is how late the packet is compared with the
 that lateness, in buckets of 1 ms and forgetting with a time constant of a few seconds, answers the question
 "if the speaker waited d longer than for the luckiest packet, what share would still come too late?".
 
-The target is the d that minimises d + 16 ms for every percent that comes too late (WebRTC's NetEq has 20 ms for
+The target is the d that minimises d + 12 ms for every percent that comes too late (WebRTC's NetEq has 20 ms for
 reordered packets). A cost, and not a quantile, because it knows when to give up: one stray packet is
 concealed rather than paid for by everybody's delay, and a network that froze for half a second is not answered by
 half a second of delay. NetEq's buckets of 20 ms are what keeps it at 66 ms on a perfect network.
@@ -28,17 +28,17 @@ BUCKET: Seconds = 0.001
 BUCKETS = 300
 """The longest wait ever chosen, in buckets; what comes later still counts as lost, whatever the wait."""
 
-LATE_COST: Seconds = 1.6
-"""Delay that is as bad as everything coming too late: 16 ms for each percent."""
+LATE_COST: Seconds = 1.2
+"""Delay that is as bad as everything coming too late: 12 ms for each percent."""
 
 MEMORY: Seconds = 3.0
 """Time constant of forgetting. Shorter forgets the last bad moment before the next, and lets one packet move the
 target; longer sits in old delay."""
 
-CALM: Seconds = 2.0
+CALM: Seconds = 1.5
 """After so long without a packet as late as half the target the bad moment is over, and is forgotten faster."""
 
-CALM_MEMORY: Seconds = 0.7
+CALM_MEMORY: Seconds = 0.5
 """Time constant of forgetting then."""
 
 WORTHWHILE = 0.25
