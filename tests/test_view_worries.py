@@ -42,6 +42,10 @@ def test_where_all_is_well_nothing_is_said() -> None:
     assert worries(later(state, FiguresRead(script.status()))) == ()
 
 
+def test_nothing_is_said_to_be_wrong_before_anything_was_told() -> None:
+    assert worries(reduce(State(), Linked(own=True), 1.0)) == ()
+
+
 def test_each_trouble_is_said_and_goes_when_its_reason_goes() -> None:
     state, script = standing()
     status = script.status()

@@ -47,7 +47,7 @@ class Worry:
 
 def worries(state: State) -> tuple[Worry, ...]:
     """What is wrong, the gravest for a person who wants to talk first."""
-    if state.link != "live":
+    if state.link != "live" or not state.peer_id:  # the daemon has told nothing yet
         return ()
     return (*_network(state), *_own_sound(state), *_members(state))
 
