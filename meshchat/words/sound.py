@@ -60,7 +60,7 @@ def _add_devices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test",
         nargs="?",
-        const="",
+        const=False,  # a text would have to be one of the choices
         choices=("mic", "speaker"),
         help="try a microphone or a speaker, with or without a daemon; or play three notes through the speaker in use",
     )
