@@ -53,6 +53,7 @@ class Answers:
             threshold_db=self._call.front.rule.threshold_db,
             talking=self._call.front.talking,
             music=self._call.front.music,
+            evened=self._call.incoming.evened,
             processing=self.processing(),
         )
 

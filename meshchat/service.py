@@ -50,6 +50,8 @@ class Service:
             case control.Alias(name=name):
                 parts.mesh.rename(cleaned(name))
                 parts.herald.myself(parts.answers)
+            case control.Even(on=on):
+                parts.call.incoming.even(on)
             case control.Volume(member=member, gain=gain, music=music):
                 self._must_be_in_room()
                 parts.call.set_volume(parts.answers.find_member(member), gain, music=music)

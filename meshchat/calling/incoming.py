@@ -16,6 +16,7 @@ from meshchat.calling.breath import Breathing
 from meshchat.errors import WireError
 from meshchat.media.arrivals import Arrival
 from meshchat.media.copies import Copy, split_copies
+from meshchat.media.evening import Evened
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice
 from meshchat.sframe import STEP_BITS, ReceiveKey, music_key, peek, ratchet
@@ -103,6 +104,7 @@ class Incoming:
         self.drops = Drops()
         self._mixer = mixer
         self._make_voice = voice
+        self._evened = False
         self._ask = ask
         self._inflows: dict[PeerId, Inflow] = {}
         self._by_ssrc: dict[int, tuple[Inflow, ...]] = {}
@@ -120,7 +122,18 @@ class Incoming:
         """A member came."""
         inflow = Inflow(peer, self._make_voice())
         self._inflows[peer] = inflow
-        self._mixer.add(peer, inflow.voice)
+        self._mixer.add(peer, Evened(inflow.voice) if self._evened else inflow.voice)
+
+    @property
+    def evened(self) -> bool:
+        """Whether the members' loudness is evened out."""
+        return self._evened
+
+    def even(self, on: bool) -> None:
+        """Evens it out from now on, or plays everybody as loud as they are."""
+        self._evened = on
+        for flow in self.inflows:
+            self._mixer.add(flow.peer, Evened(flow.voice) if on else flow.voice)
 
     def leave(self, peer: PeerId) -> None:
         """A member went: its keys are forgotten with it."""

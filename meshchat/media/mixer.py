@@ -21,8 +21,9 @@ from meshchat.units import Samples, Seconds
 class Source(Protocol):
     """Something that can be heard: a `Voice`, a cue, a file."""
 
-    gain: float
-    """Factor chosen by the listener, 0 or more."""
+    @property
+    def gain(self) -> float:
+        """The factor to play it with, 0 or more."""
 
     def pull(self, samples: int, now: Seconds) -> Samples | None:
         """The next `samples`, of one channel or two, valid until the next call; None for silence."""

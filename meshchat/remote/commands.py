@@ -140,6 +140,12 @@ class Undeafen(_Request, frozen=True):
     """Play sound again."""
 
 
+class Even(_Request, frozen=True):
+    """Bring all members' voices toward one loudness, here only; or play them as loud as they are."""
+
+    on: bool
+
+
 class _AboutMember(_Request, frozen=True):
     member: Annotated[str, Meta(min_length=1, max_length=64)]
     """The alias or the id of a member, or the first digits of the id where they name one only."""
@@ -346,7 +352,7 @@ class Stop(_Request, frozen=True):
 
 Command: TypeAlias = (
     Rooms | Create | Join | Enter | Peer | Invite | Leave | Members | Alias | Mute | Unmute | Deafen | Undeafen
-    | Volume | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
+    | Volume | Even | Kick | Ban | Pardon | Appoint | Dismiss | Verify | Lock | Unlock | Rule | Say | Chat | ShareStart
     | ShareStop | Watch | Unwatch | Screens | Devices | TestSpeaker | UseMicrophone | UseSpeaker | Music | Transmit
     | Talk | Play | Pause | Processing | Resume | PlayVolume | PlayStop | GetPlaying | Passphrase | GetStatus
     | Subscribe | Stop

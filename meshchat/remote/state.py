@@ -177,6 +177,8 @@ class Status(Struct, frozen=True, tag_field="answer", tag="status"):
     """The level over which it opens by voice, in dB below full scale."""
     music: bool = False
     """Whether what the microphone hears goes out as it is, as music."""
+    evened: bool = False
+    """Whether the members' voices are brought toward one loudness."""
     talking: bool = True
     """Whether it goes out now, but for the mute: by voice, whether it is open; by key, whether that is held."""
     processing: ProcessingStatus = ProcessingStatus()

@@ -112,8 +112,12 @@ def _threshold(text: str) -> float:
     raise argparse.ArgumentTypeError(f"must be from {THRESHOLD_DB_MIN:g} to {THRESHOLD_DB_MAX:g}, not {text!r}")
 
 
-def _add_music(parser: argparse.ArgumentParser) -> None:
+def _add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("state", metavar="on|off", choices=("on", "off"))
+
+
+def _add_music(parser: argparse.ArgumentParser) -> None:
+    _add_state(parser)
     _add_keep(parser)
 
 
@@ -164,6 +168,12 @@ WORDS = (
         "play one member louder or softer (1 is as sent)",
         asks(lambda words: control.Volume(words.member, words.factor, music=words.of_music)),
         _add_volume,
+    ),
+    Word(
+        "even",
+        "bring all voices toward one loudness, or play them as loud as they are",
+        asks(lambda words: control.Even(words.state == "on")),
+        _add_state,
     ),
     Word("play", "play a sound file into the room, or tell what is played", asks(_play), _add_play),
     Word("devices", "list the microphones and speakers of this machine, and which are in use", _devices, _add_devices),
