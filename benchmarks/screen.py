@@ -138,7 +138,7 @@ async def _run(
     """Draws one content and sees what comes of it."""
     log = scene.folder / f"{network.name}-{content.name}.drawn"
     began = time.monotonic()
-    async with _drawing(shared.display, content, seconds, log) as draw:
+    async with drawing(shared.display, content, seconds, log) as draw:
         await lab.poll(f"{peer} showed the first picture", lambda: _saw_first(shared.seen, began), SHOWN_S_MAX)
         try:
             cable.become(network)
@@ -154,7 +154,7 @@ async def _run(
 
 
 @contextlib.asynccontextmanager
-async def _drawing(display: str, content: Content, seconds: Seconds, log: Path) -> AsyncIterator[Callable[[], None]]:
+async def drawing(display: str, content: Content, seconds: Seconds, log: Path) -> AsyncIterator[Callable[[], None]]:
     """Has the first picture drawn; calling what is given begins the rest."""
     words = ["-m", "benchmarks.drawing", content.kind, str(content.rate), str(seconds), str(log)]
     process = await asyncio.create_subprocess_exec(
