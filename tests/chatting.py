@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from meshchat.errors import Refused
-from meshchat.peers.roomclock import STEP_MS
+from meshchat.peers.roomclock import FREE_MAX, STEP_MS
 from meshchat.units import Seconds
 from tests.simulation import Village
 from tests.villager import Villager
@@ -24,6 +24,8 @@ class Written:
     at: Seconds
     readers: dict[str, Seconds]
     """Whom the author had known for a while, itself included: names, and since when each was in the room."""
+    clock: int
+    """What the room's clock showed its author."""
     behind: bool
     """Whether its clock had not met the room's: then it is dated too early, and sorts as something old."""
 
@@ -50,7 +52,9 @@ def say(village: Village, name: str, text: str) -> None:
     except Refused:
         return
     readers = {each.name: each.entered_at for each in village.peers.values() if each is peer or peer.knew(each, now)}
-    _written.setdefault(village, []).append(Written(text, now, readers, _is_behind(village, peer)))
+    _written.setdefault(village, []).append(
+        Written(text, now, readers, peer.reading(now) or 0, _is_behind(village, peer))
+    )
 
 
 def _is_behind(village: Village, peer: Villager) -> bool:
@@ -78,6 +82,9 @@ def unread(village: Village, part: list[Villager]) -> Iterator[str]:
                 if early and written.text not in retold:
                     yield f"9: {peer.name} shows {written.text!r}, from before it came"
             elif written.readers.get(peer.name) == peer.entered_at and not written.behind:
+                ahead = written.clock > max(FREE_MAX, (peer.reading(village.now) or 0) + STEP_MS)
+                if ahead:  # a liar pushed its author alone, and this one has not caught up yet
+                    continue
                 tellers = [each.name for each in holders if _tells(village, each, peer, written.at)]
                 if tellers:
                     yield f"9: {peer.name} lacks {written.text!r}, which {tellers} have"
