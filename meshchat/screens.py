@@ -163,7 +163,7 @@ class Screens:
         already = peer in self._wanted
         self._wanted.add(peer)
         self._update(peer)
-        page, feed = self._gallery.links(peer)
+        page, feed = self._gallery.links(peer, member.alias)
         return control.Watching(peer, member.alias, page, feed, already)
 
     def _look_away(self, peer: PeerId, why: str) -> None:

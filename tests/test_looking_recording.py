@@ -34,7 +34,7 @@ async def played(path: Path, *pages: tuple[Operation, ...]) -> str:
     gallery = Gallery(lambda _: viewers.set(), lambda _: None)
     await gallery.open()
     try:
-        recording = asyncio.create_task(record(gallery.links(PEER)[1], path))
+        recording = asyncio.create_task(record(gallery.links(PEER, "bob")[1], path))
         while not (viewers.is_set() or recording.done()):
             await asyncio.sleep(0.01)
         for number, page in enumerate(pages):

@@ -184,7 +184,7 @@ async def test_the_command_draws_on_its_terminal_and_says_why_it_ends() -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 21, 80, 0, 0))
     before = termios.tcgetattr(theirs)
-    words = [sys.executable, "-c", PROGRAM, gallery.links(PEER)[1]]
+    words = [sys.executable, "-c", PROGRAM, gallery.links(PEER, "bob")[1]]
     process = await asyncio.create_subprocess_exec(*words, stdin=theirs, stdout=theirs, stderr=asyncio.subprocess.PIPE)
     tty = Tty(ours)
     async with asyncio.timeout(20):

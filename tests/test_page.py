@@ -9,7 +9,7 @@ import itertools
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 
 from meshchat.capture.pattern import Pattern
-from meshchat.control import ShareStart, Watch, Watching
+from meshchat.control import ShareStart, ShareStop, Watch, Watching
 from tests.peers_lab import LOOPBACK, lab, own_name, until
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -90,35 +90,58 @@ class Tab:
         return result["result"].get("value")
 
 
-async def seen(debugger: str, page: str) -> tuple[np.ndarray[Any, Any], list[str], bytes]:
-    """The canvas as the page holds it once it is exact, what the page asked for, and how the window looks."""
+async def exact(tab: Tab, alias: str) -> np.ndarray[Any, Any]:
+    """That member's canvas as the page holds it once it is exact."""
+    own = f"screens.find((each) => each.alias === '{alias}')"
+    while await tab.value(f"typeof screens !== 'undefined' && {own} && {own}.frame.dataset.exact") != "true":
+        await asyncio.sleep(0.1)
+    data = await tab.value(f"{own}.canvas.toDataURL('image/png')")
+    with Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))) as image:
+        return np.array(image.convert("RGB"))
+
+
+async def seen_one_then_both(
+    debugger: str, ann: Watching, bob: Watching, folder: Path, end: Callable[[], object]
+) -> list[str]:
+    """What the page asked for, after all that it shows was compared with what is shared."""
     async with asyncio.timeout(LOOK_S_MAX), connect(debugger, max_size=None, proxy=None) as wire:
         tab = Tab(wire)
-        await tab.open(page)
-        while await tab.value("document.body && document.body.dataset.exact") != "true":
-            await asyncio.sleep(0.1)
-        data = await tab.value("document.getElementById('screen').toDataURL('image/png')")
+        await tab.open(ann.page)
+        assert np.array_equal(await exact(tab, "ann"), colours("still"))
+        await tab.call("Page.navigate", url=bob.page)
+        assert np.array_equal(await exact(tab, "bob"), colours("still")[:200, :300])
+        assert np.array_equal(await exact(tab, "ann"), colours("still"))
+        places = await tab.value("JSON.stringify(screens.map((each) => each.frame.getBoundingClientRect().left))")
+        assert json.loads(places)[0] < json.loads(places)[1], "side by side"
         shot = await tab.call("Page.captureScreenshot")
-        with Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))) as image:
-            return np.array(image.convert("RGB")), tab.requests, base64.b64decode(shot["data"])
+        (folder / "page.png").write_bytes(base64.b64decode(shot["data"]))
+        await asyncio.to_thread(end)
+        while await tab.value("screens.length") != 1:
+            await asyncio.sleep(0.1)
+        assert await tab.value("document.getElementById('told').textContent") == "bob: it is shared no more"
+        return tab.requests
 
 
-def test_the_page_shows_what_is_shared_to_the_pixel(tmp_path: Path, browser: str) -> None:
+def colours(kind: str) -> np.ndarray[Any, Any]:
+    pattern = Pattern(kind).grab(0.0)
+    return pattern.view(np.uint8).reshape(*pattern.shape, 4)[:, :, 2::-1]
+
+
+def test_a_page_shows_what_is_shared_to_the_pixel_and_several_side_by_side(tmp_path: Path, browser: str) -> None:
     with lab(tmp_path) as peers:
         room = own_name("page")
-        ann, bob = (peers.start(name, *QUIET, "--room", room) for name in ("ann", "bob"))
-        for each in (ann, bob):
+        ann, bob, eve = (peers.start(name, *QUIET, "--room", room) for name in ("ann", "bob", "eve"))
+        for each in peers.daemons:
             each.ready()
-        until("they meet", lambda: bob.sees("ann", "bob"), 20.0)
+        until("they meet", lambda: eve.sees("ann", "bob", "eve"), 20.0)
+        Image.fromarray(np.ascontiguousarray(colours("still")[:200, :300])).save(tmp_path / "bob.png")
         ann.ask(ShareStart(source="test-pattern:still"))
-        until("bob sees that ann shares", lambda: bob.members()["ann"].sharing)
-        watching = bob.ask(Watch("ann"))
-        assert isinstance(watching, Watching)
-        shown, requests, shot = asyncio.run(seen(browser, watching.page))
-        (tmp_path / "page.png").write_bytes(shot)
-    pattern = Pattern("still").grab(0.0)
-    colours = pattern.view(np.uint8).reshape(*pattern.shape, 4)[:, :, 2::-1]
-    assert np.array_equal(shown, colours)
-    site = watching.page.partition("/?")[0]
-    assert len(requests) >= 3
+        bob.ask(ShareStart(source=str(tmp_path / "bob.png")))
+        until("eve sees that both share", lambda: all(eve.members()[name].sharing for name in ("ann", "bob")))
+        first, second = eve.ask(Watch("ann")), eve.ask(Watch("bob"))
+        assert isinstance(first, Watching)
+        assert isinstance(second, Watching)
+        requests = asyncio.run(seen_one_then_both(browser, first, second, tmp_path, lambda: bob.ask(ShareStop())))
+    site = first.page.partition("/?")[0]
+    assert len(requests) >= 4
     assert all(each.startswith(site) for each in requests)

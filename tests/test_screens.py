@@ -208,7 +208,7 @@ def test_the_page_opens_once_with_its_token_and_for_nobody_else(ann: Daemon, bob
     assert asked(site + "/?token=guess")[0] == 403
     status, headers, body = asked(page)
     assert status == 200
-    assert "<canvas" in body
+    assert "page.js" in body
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert asked(page)[0] == 403, "a token opens once"
     cookie = headers["Set-Cookie"]
@@ -226,9 +226,12 @@ def test_the_page_opens_once_with_its_token_and_for_nobody_else(ann: Daemon, bob
             await feed_status(feed, Cookie=mine),
             await feed_status(feed, Origin=site),
             await feed_status(feed),
+            await feed_status(feed + "?of=" + "0" * 64, Cookie=mine, Origin=site),
         ]
 
-    assert asyncio.run(knock()) == [101, 403, 403, 403, 403]
+    assert asyncio.run(knock()) == [101, 403, 403, 403, 403, 403]
+    assert [alias for _, alias in json.loads(asked(site + "/screens", Cookie=mine)[2])] == ["ann"]
+    assert json.loads(asked(site + "/screens")[2]) == []
 
 
 def test_a_daemon_can_share_from_its_start(tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+import json
 import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -58,6 +60,9 @@ MESSAGE_BYTES_MAX = 1024
 BEGINS = 4
 """Flag of a message: what came before counts no more."""
 
+SCREENS_MAX = 16
+"""Screens side by side on one page; the oldest goes first. No more are watched at once."""
+
 COOKIE = "meshchat"
 
 POLICY = (
@@ -86,6 +91,13 @@ class Viewer:
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+class Screen(NamedTuple):
+    """Whose screen it is, and what that member is called."""
+
+    peer: PeerId
+    alias: str
+
+
 class Gallery:
     """The server, and everybody who looks."""
 
@@ -95,8 +107,8 @@ class Gallery:
         self._went = went
         self._server: Server | None = None
         self._port = 0
-        self._tokens: dict[str, tuple[PeerId, Seconds]] = {}
-        self._cookies: dict[str, PeerId] = {}
+        self._tokens: dict[str, tuple[Screen, Seconds]] = {}
+        self._cookies: dict[str, tuple[Screen, ...]] = {}
         self._viewers: list[Viewer] = []
 
     async def open(self) -> None:
@@ -114,10 +126,14 @@ class Gallery:
             await self._server.wait_closed()
             self._server = None
 
-    def links(self, peer: PeerId) -> tuple[str, str]:
-        """The addresses of a page and of a feed of that screen; each opens once."""
-        return f"http://{HOST}:{self._port}/?token={self._token(peer)}", (
-            f"ws://{HOST}:{self._port}/feed?token={self._token(peer)}"
+    def links(self, peer: PeerId, alias: str) -> tuple[str, str]:
+        """The addresses of a page and of a feed of that screen; each opens once.
+
+        A page that is opened where others were shows them all side by side.
+        """
+        screen = Screen(peer, alias)
+        return f"http://{HOST}:{self._port}/?token={self._token(screen)}", (
+            f"ws://{HOST}:{self._port}/feed?token={self._token(screen)}"
         )
 
     def viewers(self, peer: PeerId) -> int:
@@ -142,22 +158,24 @@ class Gallery:
 
     def end(self, peer: PeerId, why: str) -> None:
         """That screen is shown no more: whoever looks is told why, and addresses handed out open nothing any more."""
-        self._tokens = {token: each for token, each in self._tokens.items() if each[0] != peer}
+        self._tokens = {token: each for token, each in self._tokens.items() if each[0].peer != peer}
+        for cookie, screens in self._cookies.items():
+            self._cookies[cookie] = tuple(each for each in screens if each.peer != peer)
         for viewer in self._viewers:
             if viewer.peer == peer:
                 viewer.over = why
                 viewer.more.set()
 
-    def _token(self, peer: PeerId) -> str:
+    def _token(self, screen: Screen) -> str:
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        self._tokens[token] = (peer, asyncio.get_running_loop().time() + TOKEN_S)
+        self._tokens[token] = (screen, asyncio.get_running_loop().time() + TOKEN_S)
         while len(self._tokens) > TOKENS_MAX:
             self._tokens.pop(next(iter(self._tokens)))
         return token
 
-    def _redeem(self, token: str) -> PeerId | None:
-        peer, until = self._tokens.pop(token, (None, 0.0))
-        return peer if asyncio.get_running_loop().time() < until else None
+    def _redeem(self, token: str) -> Screen | None:
+        screen, until = self._tokens.pop(token, (None, 0.0))
+        return screen if asyncio.get_running_loop().time() < until else None
 
     async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Decides on each request: a file of the page, the feed (None: go on), or a refusal."""
@@ -166,34 +184,48 @@ class Gallery:
         if host.rpartition(":")[0] not in HOST_NAMES or origin not in (None, f"http://{host}"):
             return _refusal(http.HTTPStatus.FORBIDDEN)
         path = urlsplit(request.path)
-        token = parse_qs(path.query).get("token", [""])[0]
+        asked = {name: values[0] for name, values in parse_qs(path.query).items()}
+        token = asked.get("token", "")
         if path.path == "/feed":
-            return self._admit(connection, request, token, origin)
+            screens = self._screens_of(request, token, origin)
+            return self._admit(connection, screens, asked.get("of", ""))
+        if path.path == "/screens":
+            told = json.dumps([[each.peer, each.alias] for each in self._cookies.get(_cookie(request), ())])
+            return _response(http.HTTPStatus.OK, "application/json", told.encode(), Headers())
         if path.path not in FILES:
             return _refusal(http.HTTPStatus.NOT_FOUND)
         return self._page(request, path.path, token)
 
-    def _admit(self, connection: ServerConnection, request: Request, token: str, origin: str | None) -> Response | None:
-        """A program shows a token; a page shows its cookie, and where it comes from."""
-        peer = self._redeem(token) if token else self._cookies.get(_cookie(request)) if origin else None
-        if peer is None or len(self._viewers) >= VIEWERS_MAX:
+    def _screens_of(self, request: Request, token: str, origin: str | None) -> tuple[Screen, ...]:
+        """What may be looked at: a program shows a token; a page shows its cookie, and where it comes from."""
+        if token:
+            screen = self._redeem(token)
+            return (screen,) if screen else ()
+        return self._cookies.get(_cookie(request), ()) if origin else ()
+
+    def _admit(self, connection: ServerConnection, screens: tuple[Screen, ...], wanted: str) -> Response | None:
+        """Lets a viewer in to the screen that it wants, or to the one that it may look at."""
+        found = next((each for each in screens if wanted in ("", each.peer)), None)
+        if found is None or len(self._viewers) >= VIEWERS_MAX:
             return _refusal(http.HTTPStatus.FORBIDDEN)
-        connection.username = peer
+        connection.username = found.peer
         return None
 
     def _page(self, request: Request, path: str, token: str) -> Response:
         name, kind = FILES[path]
-        headers = Headers()
+        headers, cookie = Headers(), _cookie(request)
         if token:
-            peer = self._redeem(token)
-            if peer is None:
+            screen = self._redeem(token)
+            if screen is None:
                 return _refusal(http.HTTPStatus.FORBIDDEN)
-            cookie = secrets.token_urlsafe(TOKEN_BYTES)
-            self._cookies[cookie] = peer
+            if cookie not in self._cookies:
+                cookie = secrets.token_urlsafe(TOKEN_BYTES)
+            others = tuple(each for each in self._cookies.pop(cookie, ()) if each.peer != screen.peer)
+            self._cookies[cookie] = (*others, screen)[-SCREENS_MAX:]
             while len(self._cookies) > TOKENS_MAX:
                 self._cookies.pop(next(iter(self._cookies)))
             headers["Set-Cookie"] = f"{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/"
-        elif _cookie(request) not in self._cookies:
+        elif cookie not in self._cookies:
             return _refusal(http.HTTPStatus.FORBIDDEN)
         return _response(http.HTTPStatus.OK, kind, (files("meshchat") / "web" / name).read_bytes(), headers)
 
