@@ -90,14 +90,15 @@ class Config:
         price="lower: softer talk is heard, and the room's noise opens it too", metavar="DB")  # fmt: skip
     echo: Literal["auto", "on", "off"] = _knob(
         "auto", Choice(("auto", "on", "off")), "--echo", "take the loudspeaker's echo out of what the microphone hears",
-        price="8 ms of delay; auto: for sound devices, where the extra `voice` is installed; off: use headphones",
-        metavar="WHEN")  # fmt: skip
+        price="8 ms of delay, and a thinner voice while both sides talk; auto: once a sound device is found to hear an "
+        "echo, where the extra `voice` is installed", metavar="WHEN")  # fmt: skip
     noise: Literal["auto", "on", "off"] = _knob(
         "auto", Choice(("auto", "on", "off")), "--noise", "take the room's noise out of what the microphone hears",
-        price="6 ms of delay, and what is no voice suffers; auto: as with echo", metavar="WHEN")  # fmt: skip
+        price="6 ms of delay, and what is no voice suffers; auto: for sound devices, where the extra is installed",
+        metavar="WHEN")  # fmt: skip
     gain: Literal["auto", "on", "off"] = _knob(
         "off", Choice(("auto", "on", "off")), "--gain", "bring what the microphone hears to an even loudness",
-        price="on: pauses get louder, too; auto: as with echo", metavar="WHEN")  # fmt: skip
+        price="on: pauses get louder, too; auto: as with noise", metavar="WHEN")  # fmt: skip
     interfaces: tuple[str, ...] = _knob(
         (), Many(Text()), "--interface", "an address or a network interface to be found on",
         price="none: every network that another person could be on; bridges of containers are skipped",

@@ -16,6 +16,7 @@ from meshchat.calling.voicefront import VoiceFront
 from meshchat.cleaning import Cleaner, Wishes
 from meshchat.codec import OpusEncoder
 from meshchat.errors import AudioError
+from meshchat.media.echofinder import EchoFinder
 from meshchat.media.gate import Rule
 from meshchat.media.level import loudness_db
 from meshchat.media.regroup import Regroup
@@ -150,13 +151,57 @@ def processing(wanted: Wanted, microphone: str = "default") -> tuple[Processing,
     ],
 )  # fmt: skip
 def test_auto_is_for_sound_devices(wish: ProcessingWish, microphone: str, done: bool) -> None:
-    processed, behind, told = processing(Wanted(echo=wish, noise="off", gain="off"), microphone)
-    assert processed.done == Wishes(echo=done)
+    processed, behind, told = processing(Wanted(echo="off", noise=wish), microphone)
+    assert processed.done == Wishes(noise=done)
     assert (behind.cleaner is not None) == done
-    assert processed.late_ms == (9.0 if done else 0.0)
+    assert processed.late_ms == (7.0 if done else 0.0)
     processed.use_microphone("tone:440")
-    assert processed.done == Wishes(echo=wish == "on")
+    assert processed.done == Wishes(noise=wish == "on")
     assert not told
+
+
+@library
+@pytest.mark.parametrize("noise", ["off", "on"])
+def test_an_echo_is_taken_out_as_soon_as_one_is_heard(noise: ProcessingWish) -> None:
+    processed, behind, told = processing(Wanted(echo="auto", noise=noise))
+    far = np.tile(0.5 * clip("bob"), 2)[: 8 * SAMPLE_RATE]
+    for sound, seconds in ((0.5 * clip("ann")[: 4 * SAMPLE_RATE], 4), (echoed(far, 60), 2)):
+        assert processed.done == Wishes(noise=noise == "on"), "with headphones there is nothing to be done"
+        for at in range(0, seconds * SAMPLE_RATE, 480):
+            behind.played(far[at : at + 480])
+            behind.frame(sound[at : at + 480], 0.0)
+    assert processed.done == Wishes(echo=True, noise=noise == "on")
+    assert told == ["it hears our own loudspeaker, whose echo is taken out from now on"]
+    assert behind.watch is None
+    processed.use(Wanted(echo="off", noise=noise))
+    assert processed.done == Wishes(noise=noise == "on")
+
+
+@pytest.mark.parametrize("block", [120, 512, 480, 960])
+@pytest.mark.parametrize(("delay_ms", "softer_db"), [(5, 6), (60, 30), (450, 20)])
+def test_an_echo_is_found_within_a_second_and_a_half(block: int, delay_ms: float, softer_db: float) -> None:
+    far = clip("bob")[: 3 * SAMPLE_RATE] * np.float32(0.3)
+    hiss = 1e-4 * np.random.default_rng(1).standard_normal(len(far)).astype(np.float32)
+    heard = echoed(far, delay_ms) * np.float32(10 ** (-softer_db / 20)) + hiss
+    finder = EchoFinder()
+    for at in range(0, len(far) - block + 1, block):
+        finder.play(far[at : at + block])
+        finder.hear(heard[at : at + block])
+        if finder.found:
+            break
+    assert finder.found
+    assert at < 1.5 * SAMPLE_RATE
+
+
+def test_two_who_talk_at_once_and_a_silent_loudspeaker_are_no_echo() -> None:
+    ann, bob = clip("ann"), clip("bob")
+    for far, heard in ((bob, ann), (ann, bob), (1e-4 * ann, ann), (ann, np.roll(bob, 5 * SAMPLE_RATE)), (ann, 0 * ann)):
+        finder = EchoFinder()
+        for at in range(0, min(len(far), len(heard)) - 480, 480):
+            finder.play(far[at : at + 480])
+            finder.hear(heard[at : at + 480])
+        assert finder.strength < 7
+        assert not finder.found
 
 
 def test_without_the_library_auto_does_nothing_and_on_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from meshchat import config
 from meshchat.config import Config, load
 from meshchat.errors import MeshchatError, UsageError
 from meshchat.units import Address, safe_text
+from meshchat.words import WORDS
+from meshchat.words.word import Word
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
 
@@ -234,3 +236,10 @@ def reference() -> str:
 
 def test_the_document_says_what_the_table_of_knobs_says() -> None:
     assert reference() in DOCUMENT.read_text(), f"docs/configuration.md should have:\n{reference()}"
+
+
+@pytest.mark.parametrize("word", WORDS, ids=[word.name for word in WORDS])
+def test_no_argument_of_a_command_passes_for_a_setting_of_the_daemon(word: Word) -> None:
+    parser = argparse.ArgumentParser()
+    word.add(parser)
+    assert not {action.dest for action in parser._actions} & {name for name, _ in config.knobs()}

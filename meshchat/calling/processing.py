@@ -1,14 +1,16 @@
 """Which of echo, noise and gain are seen to: what the person wishes, what the microphone is, and what is installed.
 
-`auto` means a sound device: around it there is a room. A file, a tone or silence has none, and goes out as it is.
+`auto` means a sound device: around it there is a room. A file, a tone or silence has none, and goes out as it is. And
+an echo is taken out by itself only once one is heard (`media.echofinder`): with headphones there is none.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
+from meshchat.calling.echowatch import EchoWatch
 from meshchat.calling.voicefront import VoiceFront
 from meshchat.cleaning import NOT_THERE, REMEDY, Cleaner, Wishes, is_installed
 from meshchat.errors import AudioError
@@ -68,7 +70,7 @@ class Processing:
         with self._lock:
             if "on" in astuple(wanted) and not is_installed():
                 raise AudioError(f"{NOT_THERE}; {REMEDY}")
-            self._front.cleaner = self._made(wanted)
+            self._do(wanted)
             self._wanted = wanted
 
     def use_microphone(self, spec: str) -> None:
@@ -78,15 +80,23 @@ class Processing:
             self._do_what_can_be_done()
 
     def _do_what_can_be_done(self) -> None:
-        self._front.cleaner = None
+        self._front.watch = self._front.cleaner = None
         try:
             if "on" in astuple(self._wanted) and not is_installed():
                 raise AudioError(f"{NOT_THERE}; {REMEDY}")
-            self._front.cleaner = self._made(self._wanted)
+            self._do(self._wanted)
         except AudioError as error:
             self._notify(f"{error}; sound goes out as it is")
 
-    def _made(self, wanted: Wanted) -> Cleaner | None:
+    def _do(self, wanted: Wanted) -> None:
         has_room = is_installed() and isinstance(parse_microphone(self._microphone), DeviceSpec)
         wishes = Wishes(*(each == "on" or (each == "auto" and has_room) for each in astuple(wanted)))
-        return Cleaner(wishes, self._frame_samples) if wishes.named() else None
+        if wishes.echo and wanted.echo == "auto":
+            now, watch = replace(wishes, echo=False), EchoWatch(Cleaner(wishes, self._frame_samples), self._found)
+        else:
+            now, watch = wishes, None
+        cleaner = Cleaner(now, self._frame_samples) if now.named() else None
+        self._front.watch, self._front.cleaner = watch, cleaner
+
+    def _found(self) -> None:
+        self._notify("it hears our own loudspeaker, whose echo is taken out from now on")

@@ -2,14 +2,15 @@
 
 In music mode it goes out as it is, with two channels where it has two; only a key that is let go still holds it back.
 
-It runs on the microphone's thread. The event loop replaces the rule and the cleaner, and asks how loud it is and
-whether it is open; the speaker's thread tells what is played, for that is what comes back as an echo.
+It runs on the microphone's thread. The event loop replaces the rule, the cleaner and the watch, and asks how loud it is
+and whether it is open; the speaker's thread tells what is played, for that is what comes back as an echo.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from meshchat.calling.echowatch import EchoWatch
 from meshchat.calling.outgoing import Outgoing
 from meshchat.channels import along, folded
 from meshchat.cleaning import Cleaner
@@ -27,6 +28,8 @@ class VoiceFront:
         """When sound goes out, from the next frame on."""
         self.cleaner: Cleaner | None = None
         """What cleans the sound, from the next frame but one on; none: it stays as it is."""
+        self.watch: EchoWatch | None = None
+        """Brings another in as soon as there is an echo."""
         self.music = False
         """Whether what is heard goes out as it is, from the next frame on."""
         self._gain = 0.0
@@ -56,9 +59,11 @@ class VoiceFront:
 
     def played(self, sound: Samples) -> None:
         """What the speaker plays now, on its thread."""
-        cleaner = self.cleaner
+        cleaner, watch = self.cleaner, self.watch
         if cleaner is not None:
             cleaner.played(sound)
+        if watch is not None:
+            watch.played(sound)
 
     def frame(self, samples: Samples, at: Seconds) -> None:
         """One frame from the microphone, on its thread."""
@@ -66,7 +71,10 @@ class VoiceFront:
             self._music(samples, at)
             return
         self._gain = 0.0
-        cleaned = self._cleaned(folded(samples))
+        heard, watch = folded(samples), self.watch
+        if watch is not None and watch.hear(heard) and self.watch is watch:
+            self.watch, self.cleaner = None, watch.cleaner
+        cleaned = self._cleaned(heard)
         self._meter.hear(cleaned, len(cleaned))
         sound = self._preroll.hear(cleaned, self.rule)
         if sound is None:

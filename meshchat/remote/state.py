@@ -136,9 +136,9 @@ class ProcessingStatus(Struct, frozen=True, tag_field="answer", tag="processing"
     """What is done to what the microphone hears."""
 
     echo: ProcessingWish = "off"
-    """Whether the loudspeaker's echo is to be taken out: auto means for a sound device, where the library is there."""
+    """Whether the loudspeaker's echo is to be taken out; auto: of a sound device, once one is heard."""
     noise: ProcessingWish = "off"
-    """Whether the room's noise is."""
+    """Whether the room's noise is; auto: of a sound device."""
     gain: ProcessingWish = "off"
     """Whether it is to be brought to an even loudness."""
     done: tuple[Literal["echo", "noise", "gain"], ...] = ()
