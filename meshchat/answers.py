@@ -126,11 +126,17 @@ class Answers:
             if link.presence:
                 hints[link.peer] = (RoomHint(RoomId(link.presence.room), safe_text(link.presence.name)),)
         room = node.room
-        own = RoomAround(room.id, room.name, room.gate.locked, 1 + len(room.members()), True) if room else None
+        own = None
+        if room:
+            own = RoomAround(room.id, room.name, room.gate.locked, 1 + len(room.members()), True, self.sharing())
         return tuple(
-            RoomSummary(id=each.room, name=each.name, locked=each.locked, members=each.members, joined=each.joined)
+            RoomSummary(each.room, each.name, each.locked, each.members, each.joined, each.sharing)
             for each in rooms_around(hints, own)
         )
+
+    def sharing(self) -> bool:
+        """Whether anybody in the room shares a screen."""
+        return any(each.sharing for each in self._mesh.node.members())
 
     def members(self) -> tuple[MemberStatus, ...]:
         """Everybody in the room, ourselves first."""

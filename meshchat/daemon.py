@@ -206,7 +206,9 @@ class Daemon:
     def _on_discovery(self, event: PeerFound | PeerForgotten) -> None:
         match event:
             case PeerFound(notice):
-                rooms = tuple(RoomHint(each.id, each.name, each.locked, each.members) for each in notice.rooms)
+                rooms = tuple(
+                    RoomHint(each.id, each.name, each.locked, each.members, each.sharing) for each in notice.rooms
+                )
                 self.parts.mesh.found(notice.peer_id, notice.addresses, rooms)
             case PeerForgotten(peer):
                 self.parts.mesh.forgotten(peer)

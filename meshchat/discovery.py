@@ -330,6 +330,6 @@ class Discovery:
         self._passing = []
 
 
-def _unnumbered(rooms: Iterable[RoomNotice]) -> tuple[tuple[RoomId, str, bool], ...]:
+def _unnumbered(rooms: Iterable[RoomNotice]) -> tuple[tuple[RoomId, str, bool, bool], ...]:
     """The rooms, however many are in them."""
-    return tuple((room.id, room.name, room.locked) for room in rooms)
+    return tuple((room.id, room.name, room.locked, room.sharing) for room in rooms)

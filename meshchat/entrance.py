@@ -180,7 +180,8 @@ class Entrance:
         locked = room.gate.locked
         law = room.court.law
         shown = law.public_name if law else self._shown  # who came by a link may not have seen what it shows
-        return (RoomNotice(room.id, shown if locked else room.name, locked, 1 + len(room.members())),)
+        sharing = not locked and self._answers.sharing()
+        return (RoomNotice(room.id, shown if locked else room.name, locked, 1 + len(room.members()), sharing),)
 
     def renew(self, secret: bytes, key: bytes) -> None:
         """Another secret opens the room that we are in, with the key of another passphrase, or none if that is empty.

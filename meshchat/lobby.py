@@ -27,6 +27,7 @@ class RoomAround:
     locked: bool
     members: int
     joined: bool
+    sharing: bool = False
 
 
 def rooms_around(hints: Mapping[PeerId, Iterable[RoomHint]], own: RoomAround | None) -> tuple[RoomAround, ...]:
@@ -36,7 +37,7 @@ def rooms_around(hints: Mapping[PeerId, Iterable[RoomHint]], own: RoomAround | N
         for hint in rooms:
             told[hint.room].append(hint)
     around = [
-        RoomAround(room, _name(said), said[0].locked, _count(said), False)
+        RoomAround(room, _name(said), said[0].locked, _count(said), False, any(hint.sharing for hint in said))
         for room, said in told.items()
         if own is None or room != own.room
     ]

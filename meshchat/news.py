@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _SEEN_FROM_OUTSIDE = (
     effects.MemberJoined, effects.MemberLeft, effects.RoomEntered, effects.RoomLeft, effects.Ordered,
+    effects.MemberChanged,
 )  # fmt: skip
 """What changes the room as it is announced."""
 

@@ -46,8 +46,10 @@ def came(alias: str, text: str = "", kind: Literal["came", "went"] = "came") -> 
     return ChatLine(f"{kind}-{alias}", kind, 10**12, EVE, alias, False, text, 10**12, 10**12)
 
 
-def summary(name: str, members: int = 2, *, locked: bool = False, joined: bool = False) -> RoomSummary:
-    return RoomSummary(BOARD if locked else KITCHEN, name, locked, members, joined)
+def summary(
+    name: str, members: int = 2, *, locked: bool = False, joined: bool = False, sharing: bool = False
+) -> RoomSummary:
+    return RoomSummary(BOARD if locked else KITCHEN, name, locked, members, joined, sharing)
 
 
 def room(*others: MemberStatus, name: str = "kitchen", moderator: bool = False) -> RoomStatus:

@@ -194,7 +194,7 @@ class Line:
         return {wire.parse_media(datagram).payload_type for datagram in self.sent[since:]}
 
 
-@pytest.mark.parametrize(("loss", "burst", "share_max"), [(0.1, 1, 0.03), (0.2, 1, 0.06), (0.1, 3, 0.5)])
+@pytest.mark.parametrize(("loss", "burst", "share_max"), [(0.1, 1, 0.08), (0.2, 1, 0.06), (0.1, 3, 0.5)])
 def test_most_of_what_is_lost_is_heard_all_the_same(loss: float, burst: float, share_max: float) -> None:
     line = Line(speech(8))
     line.run(2)

@@ -52,6 +52,7 @@ NOTICES = st.builds(
     name=st.text(max_size=40).map(lambda text: safe_text(text, bytes_max=40)),
     locked=st.booleans(),
     members=st.integers(0, 9999),
+    sharing=st.booleans(),
 )
 
 
@@ -114,7 +115,7 @@ def test_names_are_cleaned_and_unknown_keys_skipped() -> None:
 
 
 def test_eight_rooms_with_long_names_and_sixteen_addresses_fit_one_packet() -> None:
-    rooms = [RoomNotice(RoomId(f"{number:032x}"), "ö" * 32, True, 10**6) for number in range(10)]
+    rooms = [RoomNotice(RoomId(f"{number:032x}"), "ö" * 32, False, 10**6, sharing=True) for number in range(10)]
     addresses = [LocalAddress(f"fd00::{number:x}", "eth0", 2) for number in range(20)]
     discovery = Discovery(PeerId(secrets.token_hex(32)), 65535, addresses, lambda event: None)
     discovery.announce(rooms)

@@ -16,6 +16,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from meshchat.control import (
+    RoomList,
+    Rooms,
     ScreenList,
     Screens,
     ScreenStatus,
@@ -62,6 +64,12 @@ def bob(peers: Lab) -> Daemon:
 @pytest.fixture
 def eve(peers: Lab) -> Daemon:
     return peers.daemons[2]
+
+
+def shared_around(daemon: Daemon) -> list[bool]:
+    """Of our room, as it looks from where `daemon` is: whether a screen is shared there."""
+    answer = daemon.ask(Rooms())
+    return [room.sharing for room in answer.rooms if room.name == ROOM] if isinstance(answer, RoomList) else []
 
 
 def screens(daemon: Daemon) -> ScreenList:
@@ -234,10 +242,15 @@ def test_the_page_opens_once_with_its_token_and_for_nobody_else(ann: Daemon, bob
     assert json.loads(asked(site + "/screens")[2]) == []
 
 
-def test_a_daemon_can_share_from_its_start(tmp_path: Path) -> None:
+def test_a_daemon_can_share_from_its_start_and_who_is_outside_sees_that_one_is_shared(tmp_path: Path) -> None:
     with lab(tmp_path) as made:
         kiosk = made.start("kiosk", *QUIET, "--share", "test-pattern:still")
+        passer_by = made.start("passer-by", *LOOPBACK, "--mic", "silence", "--speaker", "null")
         until("the kiosk shares", lambda: bool(kiosk.ready()) and screens(kiosk).sharing is not None)
         status = json.loads(kiosk.told("status", "--json").out)
         assert status["room"]["members"][0]["sharing"] is True
+        assert passer_by.ready()
+        until("it is seen from outside", lambda: shared_around(passer_by) == [True])
+        kiosk.ask(ShareStop())
+        until("it is seen to end", lambda: shared_around(passer_by) == [False])
     assert "Traceback" not in kiosk.err

@@ -21,7 +21,7 @@ PICTURES = Path(__file__).parent / "pictures"
 
 
 def kitchen(script: Script) -> None:
-    script.rooms = (summary("kitchen", joined=True), summary("board", locked=True))
+    script.rooms = (summary("kitchen", joined=True, sharing=True), summary("board", locked=True))
     bob = member(BOB, "bob", coordinator=True, rtt_ms=3.0, loss_percent=0.0, jitter_ms=0.4, playout_delay_ms=12.0)
     eve = member(EVE, "Ève 猫", muted=True, sharing=True, rtt_ms=120.0, loss_percent=2.5, hears_you=False)
     script.room = room(bob, eve)

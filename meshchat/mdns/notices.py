@@ -7,6 +7,7 @@ The TXT record (RFC 6763 section 6) reads, one string a line:
     p=<UDP port>
     r0=o,3,<32 hex digits>,Lobby            open room, three members
     r1=l,12,<32 hex digits>,                locked room that hides its name
+    s0=1                                    somebody shares a screen in the first room
 
 Text and not bytes, so that `avahi-browse -r` and `dns-sd` show it to a person who looks for a fault. The instance
 and the host carry the id as 52 letters of base 32, since 64 hex digits exceed a DNS label by one. Everything
@@ -66,6 +67,8 @@ class RoomNotice:
     locked: bool
     members: int
     """As far as the announcer knows, 0..9999."""
+    sharing: bool = False
+    """Whether somebody shares a screen there; not told of a locked room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def peer_of(label: str) -> PeerId | None:
 
 
 def write_record(me: PeerId, port: int, rooms: Sequence[RoomNotice]) -> bytes:
-    """The TXT record of a peer that listens on UDP `port` (1..65535) and sits in `rooms`; at most 752 bytes."""
+    """The TXT record of a peer that listens on UDP `port` (1..65535) and sits in `rooms`; at most 792 bytes."""
     told = rooms[:ROOMS_MAX]
     share = NAMES_BYTES_MAX // max(1, len(told))
     strings = [b"v=%d" % PROTOCOL, b"id=" + me.encode(), b"p=%d" % port]
@@ -103,6 +106,8 @@ def write_record(me: PeerId, port: int, rooms: Sequence[RoomNotice]) -> bytes:
         members = min(max(room.members, 0), MEMBERS_MAX)
         head = b"r%d=%c,%d,%s," % (number, b"l" if room.locked else b"o", members, room.id.encode())
         strings.append(head + name)
+        if room.sharing:
+            strings.append(b"s%d=1" % number)
     return b"".join(bytes([len(string)]) + string for string in strings)
 
 
@@ -119,7 +124,8 @@ def parse_record(label: str, text: bytes, hosts: Iterable[str]) -> PeerNotice:
         raise WireError("the id is malformed or not the one in the instance's name")
     if not 1 <= version <= 255 or not 1 <= port <= 65535:
         raise WireError("version or port out of range")
-    rooms = tuple(_room(fields[key]) for key in (b"r%d" % number for number in range(ROOMS_MAX)) if key in fields)
+    told = [(fields.get(b"r%d" % number), fields.get(b"s%d" % number) == b"1") for number in range(ROOMS_MAX)]
+    rooms = tuple(_room(value, sharing) for value, sharing in told if value is not None)
     if len({room.id for room in rooms}) < len(rooms):
         raise WireError("one room told twice")
     addresses = tuple(Address(host, port) for host in likeliest(hosts))
@@ -156,7 +162,7 @@ def _number(fields: dict[bytes, bytes], key: bytes) -> int:
     return int(digits)
 
 
-def _room(value: bytes) -> RoomNotice:
+def _room(value: bytes, sharing: bool) -> RoomNotice:
     match = _ROOM.fullmatch(value)
     if match is None:
         raise WireError("malformed room")
@@ -165,7 +171,7 @@ def _room(value: bytes) -> RoomNotice:
         shown = safe_text(name.decode())
     except UnicodeDecodeError as error:
         raise WireError("room name is not UTF-8") from error
-    return RoomNotice(RoomId(room_id.decode()), shown, flag == b"l", int(members))
+    return RoomNotice(RoomId(room_id.decode()), shown, flag == b"l", int(members), sharing)
 
 
 def _preference(host: str) -> tuple[bool, int, str]:

@@ -65,6 +65,7 @@ class RoomHint:
     name: str
     locked: bool = False
     members: int = 1
+    sharing: bool = False
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ one write buffer, and is never waited for by anything but its own two coroutines
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import os
@@ -101,10 +102,12 @@ class ControlServer:
         client = _Client(reader, writer, self._handle, self._snapshot, self._door.token)
         self._clients.add(client)
         try:
-            if crowded:
-                await client.turn_away(f"{CLIENTS_MAX} programs are connected already")
-            else:
-                await client.run()
+            # Until Python 3.12 `asyncio.streams` reports a connection whose reader was cancelled as an error.
+            with contextlib.suppress(asyncio.CancelledError):
+                if crowded:
+                    await client.turn_away(f"{CLIENTS_MAX} programs are connected already")
+                else:
+                    await client.run()
         finally:
             self._clients.discard(client)
 

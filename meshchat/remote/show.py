@@ -180,13 +180,14 @@ def table(rows: Sequence[Sequence[str]], numbers: frozenset[int] = frozenset()) 
 def _rooms(rooms: Sequence[RoomSummary]) -> str:
     if not rooms:
         return "no rooms"
-    lines = [("ROOM", "MEMBERS", "LOCKED", "JOINED", "ID")]
+    lines = [("ROOM", "MEMBERS", "LOCKED", "JOINED", "SHARED", "ID")]
     lines += [
         (
             _clean(room.name) if room.name else NO_NAME,
             str(room.members),
             _yes(room.locked),
             _yes(room.joined),
+            _yes(room.sharing),
             _clean(short(room.id)),
         )
         for room in rooms

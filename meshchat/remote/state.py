@@ -19,6 +19,8 @@ class RoomSummary(Struct, frozen=True):
     """How many are in it, as far as is known."""
     joined: bool
     """Whether this peer is in it."""
+    sharing: bool = False
+    """Whether somebody shares a screen there; a locked room tells only its members."""
 
 
 class MemberStatus(Struct, frozen=True):

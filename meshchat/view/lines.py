@@ -50,12 +50,12 @@ def level_share(level_db: float | None) -> float:
     return 0.0 if level_db is None else min(max(1.0 - level_db / QUIETEST_DB, 0.0), 1.0)
 
 
-def room_line(room: RoomSummary, columns: int, signs: Signs, sharing: bool = False) -> Pieces:
+def room_line(room: RoomSummary, columns: int, signs: Signs) -> Pieces:
     """A room in the list: where one is, its name, a shared screen, whether it is locked, how many are in it."""
     count = f"{room.members:>3} "
     mark = signs.here if room.joined else " "
     lock = signs.locked if room.locked else " "
-    screen = f" {signs.sharing}" if sharing else ""
+    screen = f" {signs.sharing}" if room.sharing else ""
     name = fitted(room.name or "locked room", columns - len(count) - len(screen) - 4, signs)
     return (
         (f"{mark} ", "accent"), (name, "own" if room.joined else "text"), (screen, "warn"), (f" {lock}", "warn"),

@@ -34,8 +34,7 @@ class Rooms(Rows):
     def show(self, state: State, signs: Signs) -> None:
         """Draw this state."""
         self.entitle("Rooms")
-        shared = state.room is not None and any(each.sharing for each in state.room.members)
-        keyed = [(room.id, lines.room_line(room, self.columns, signs, room.joined and shared)) for room in state.rooms]
+        keyed = [(room.id, lines.room_line(room, self.columns, signs)) for room in state.rooms]
         self.show_rows(keyed, () if keyed else lines.empty_rooms(state, signs))
 
 
