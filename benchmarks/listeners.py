@@ -13,6 +13,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +66,8 @@ def aiortc(came: list[Packet], samples: int) -> Played:
     buffer, decoder = JitterBuffer(capacity=16, prefetch=4), OpusDecoder()
     sound, free = np.zeros(samples, np.float32), 0
     for at, sequence, timestamp, payload in came:
-        packet = RtpPacket(payload_type=96, sequence_number=sequence, timestamp=timestamp)
-        packet._data = payload  # type: ignore[attr-defined]
+        packet: Any = RtpPacket(payload_type=96, sequence_number=sequence, timestamp=timestamp)
+        packet._data = payload
         _, frame = buffer.add(packet)
         if frame is None:
             continue
