@@ -50,7 +50,7 @@ def test_a_bad_microphone_says_what_is_allowed(spec: str) -> None:
 
 @pytest.mark.parametrize("spec", ["", "silence", "tone:440", "loop:x.wav"])
 def test_a_bad_speaker_says_what_is_allowed(spec: str) -> None:
-    with pytest.raises(AudioError, match=r"ending in \.wav or null"):
+    with pytest.raises(AudioError, match=r"a file ending in \.wav, stereo:FILE\.wav or null"):
         open_speaker(spec, 480, print)
 
 

@@ -168,8 +168,8 @@ async def test_refusals_and_nonsense_have_words_on_stderr_and_a_status(terminal:
 async def test_rooms_are_a_table(terminal: Terminal) -> None:
     _, out, _ = await terminal.run("rooms")
     assert out.splitlines() == [
-        "ROOM     MEMBERS  LOCKED  JOINED  ID",
-        "kitchen       12  -       yes     0a0a0a0a",
+        "ROOM     MEMBERS  LOCKED  JOINED  SHARED  ID",
+        "kitchen       12  -       yes     -       0a0a0a0a",
     ]
 
 
