@@ -80,3 +80,25 @@ def test_the_first_syllable_after_silence_goes_out_whole() -> None:
     packets = coded(np.concatenate((silence, voice)))
     onset = len(silence) // FRAME
     assert all(packets[onset : onset + 10])
+
+
+def test_a_soft_voice_is_not_taken_for_the_noise_of_a_room() -> None:
+    voice = (speech(6) * 0.1).astype(np.float32)
+    heard = decoded(coded(voice))
+    behind = encoder().look_ahead_samples
+    said, came = (power_db(each) for each in (voice[: len(heard) - behind], heard[behind:]))
+    cut = (said > said.max() - 45) & (came < said - 12)
+    assert 8 * cut.sum() <= 40
+
+
+def decoded(packets: list[bytes]) -> Samples:
+    """As it is heard where nothing is made up for what was not sent."""
+    decoder = OpusDecoder()
+    silence = np.zeros(FRAME, np.float32)
+    return np.concatenate([decoder.decode(each).copy() if len(each) > 2 else silence for each in packets])
+
+
+def power_db(sound: Samples) -> Samples:
+    """Of each 8 ms."""
+    steps = sound[: len(sound) // 384 * 384].reshape(-1, 384)
+    return np.asarray(10 * np.log10(np.mean(steps**2, axis=1) + 1e-12), np.float32)
