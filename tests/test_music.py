@@ -182,7 +182,7 @@ def test_music_is_heard_in_stereo_by_the_room(tmp_path: Path) -> None:
     with lab(tmp_path) as peers:
         ann = peers.start("ann", *LOOPBACK, "--room", name, "--mic", f"loop:{song}", "--speaker", "null")
         bob = peers.start("bob", *LOOPBACK, "--room", name, "--mic", "silence", "--speaker", f"stereo:{recording}")
-        assert ann.ready()["alias"], bob.ready()["alias"]
+        assert all(each.ready() for each in (ann, bob))
         soon("bob hears ann", lambda: bob.hears("ann"), 30)
         assert ann.told("music", "on").status == 0
         assert ann.status().music
