@@ -268,7 +268,7 @@ def test_a_song_goes_through_a_room(peers: Lab, tmp_path: Path) -> None:
     path, name = song(tmp_path / "song.wav"), own_name("disco")
     ann = peers.start("ann", *LOOPBACK, "--room", name, "--mic", "silence", "--speaker", "null")
     bob = peers.start("bob", *LOOPBACK, "--room", name, "--mic", "silence", *peers.sink("bob"))
-    assert ann.ready()["alias"], bob.ready()["alias"]
+    assert all(each.ready() for each in (ann, bob))
     until("they meet", lambda: ann.sees("ann", "bob") and bob.sees("ann", "bob"), 30)
     events = Events(bob, tmp_path / "events")
     assert refusal(ann, Pause()) == "nothing is played"
