@@ -291,6 +291,8 @@ async def test_the_first_run_asks_for_a_name_and_keeps_it(tmp_path: Path) -> Non
     async with watching(tmp_path, welcome=True) as me:
         await me.until(lambda: isinstance(me.app.screen, WelcomeBox))
         await me.until(lambda: me.app.screen.query_one(Input).value == "ada")
+        await me.press("G")
+        assert me.app.screen.query_one(Input).value == "G"
         await me.write("Grete")
         assert await me.hears(control.Alias) == control.Alias(name="Grete", id=1)
         await me.until(lambda: me.app.screen is me.app.main)

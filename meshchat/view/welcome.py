@@ -49,3 +49,4 @@ class WelcomeBox(AliasBox):
         field = self.query_one("#answer", Input)
         if not field.value and state.alias and not self._proposed:
             self._proposed, field.value = True, state.alias
+            field.action_select_all()  # whoever types another name types it instead, not behind
