@@ -84,6 +84,10 @@ class Daemon:
         mesh.breath = call.breath.datagram
         trust = Trust(KnownPeers(config.profile), mesh, notice)
         answers = Answers(config, mesh, call, trust, started_at)
+
+        def changed(peer: PeerId) -> None:
+            herald.member(answers, peer, control.MemberChanged)
+
         return Parts(
             mesh=mesh,
             call=call,
@@ -94,7 +98,7 @@ class Daemon:
             screens=Screens(mesh, answers, notice),
             devices=Devices(config.profile, call, lambda: herald.myself(answers)),
             talking=Talking(config.profile, call, answers, lambda: herald.myself(answers)),
-            playing=Playing(mesh, call, answers, herald.publish, notice),
+            playing=Playing(mesh, call, answers, herald.publish, changed, notice),
             chronicle=Chronicle(mesh, herald.publish),
             herald=herald,
         )

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from meshchat import control
 from meshchat.answers import Answers
@@ -26,13 +25,18 @@ class Playing:
         call: Call,
         answers: Answers,
         publish: Callable[[control.Event], None],
-        notice: Callable[[Literal["info", "warning", "error"], str], None],
+        changed: Callable[[PeerId], None],
+        notice: control.Tell,
     ) -> None:
-        """`publish` sends an event to the clients, and `notice` tells people something, both on the event loop."""
+        """On the event loop `publish` sends an event to the clients, `changed` tells them how a member is now.
+
+        `notice` tells people something.
+        """
         self._mesh = mesh
         self._call = call
         self._answers = answers
         self._publish = publish
+        self._changed = changed
         self._notice = notice
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
@@ -73,9 +77,7 @@ class Playing:
         """Tells the clients of members who began to play something, or ended."""
         heard = self._answers.plays()
         for peer in heard ^ self._heard:
-            member = self._answers.member(peer)
-            if member:
-                self._publish(control.MemberChanged(member))
+            self._changed(peer)
         self._heard = heard
 
     async def _play(self, path: Path, volume: float) -> None:
@@ -102,7 +104,7 @@ class Playing:
         if number == self._count:
             self._end(fault or f"{path.name} has been played to its end", "warning" if fault else "info")
 
-    def _end(self, text: str, severity: Literal["info", "warning"] = "info") -> None:
+    def _end(self, text: str, severity: control.Severity = "info") -> None:
         ending = self._loop.create_task(self._stop())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
@@ -114,6 +116,4 @@ class Playing:
 
     def _tell(self) -> None:
         self._publish(control.PlayChanged(self._answers.playing()))
-        me = self._answers.member(self._mesh.node.me)
-        if me:
-            self._publish(control.MemberChanged(me))
+        self._changed(self._mesh.node.me)
