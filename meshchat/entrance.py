@@ -53,7 +53,7 @@ class Entrance:
         self._answer: asyncio.Future[DoorOpened | DoorShut] | None = None
         """What comes of the passphrase that is being tried."""
 
-    async def handle(self, command: control.Command) -> control.Answer | None:
+    async def act(self, command: control.Command) -> control.Answer | None:
         """Does a command that is about coming in; None for one about anything else. Raises `MeshchatError`."""
         match command:
             case control.Create(name=name, shown=shown, passphrase=words) if command.locked or words:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from meshchat import control
 from meshchat.entrance import cleaned
 from meshchat.errors import Refused
 from meshchat.parts import Parts
+
+
+class _Acting(Protocol):
+    """A part that does commands of its own."""
+
+    async def act(self, command: control.Command) -> control.Answer | None:
+        """Does the command; None if it is about something else."""
 
 
 class Service:
@@ -17,6 +25,9 @@ class Service:
         """`stop` ends the daemon, once the answer is out."""
         self._parts = parts
         self._stop = stop
+        self._acting: tuple[_Acting, ...] = (
+            parts.entrance, parts.screens, parts.devices, parts.talking, parts.playing,
+        )  # fmt: skip
 
     async def handle(self, command: control.Command) -> control.Answer:
         """The answer. Raises `MeshchatError` for what is refused or fails."""
@@ -33,9 +44,9 @@ class Service:
                 return await parts.chronicle.say(text)
             case control.Chat():
                 return parts.chronicle.told()
-        answer = await parts.entrance.handle(command) or await parts.screens.act(command)
-        answer = answer or await parts.devices.act(command) or await parts.talking.act(command)
-        answer = answer or await parts.playing.act(command)
+        answer: control.Answer | None = None
+        for part in self._acting:
+            answer = answer or await part.act(command)
         if answer is None and isinstance(command, control.Verify):
             answer = await parts.trust.verify(*parts.answers.named(command.member), agreed=command.agreed)
         if answer is None:
