@@ -68,8 +68,6 @@ class Processing:
     def use(self, wanted: Wanted) -> None:
         """Does this from now on. Takes up to some tenths of a second; raises `AudioError`, and then nothing changed."""
         with self._lock:
-            if "on" in astuple(wanted) and not is_installed():
-                raise AudioError(f"{NOT_THERE}; {REMEDY}")
             self._do(wanted)
             self._wanted = wanted
 
@@ -82,13 +80,14 @@ class Processing:
     def _do_what_can_be_done(self) -> None:
         self._front.watch = self._front.cleaner = None
         try:
-            if "on" in astuple(self._wanted) and not is_installed():
-                raise AudioError(f"{NOT_THERE}; {REMEDY}")
             self._do(self._wanted)
         except AudioError as error:
             self._notify(f"{error}; sound goes out as it is")
 
     def _do(self, wanted: Wanted) -> None:
+        """Raises `AudioError`, and then nothing changed."""
+        if "on" in astuple(wanted) and not is_installed():
+            raise AudioError(f"{NOT_THERE}; {REMEDY}")
         has_room = is_installed() and isinstance(parse_microphone(self._microphone), DeviceSpec)
         wishes = Wishes(*(each == "on" or (each == "auto" and has_room) for each in astuple(wanted)))
         if wishes.echo and wanted.echo == "auto":
