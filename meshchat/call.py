@@ -145,21 +145,17 @@ class Call:
         """Sends what the microphone hears as it is, in stereo if it can; or as a voice again. Blocks.
 
         Raises as `use_microphone` where it cannot be opened another time; then music has the channels that it gives.
+        Only the encoder for music takes two channels: it comes before them, and goes after them.
         """
         if music:
-            self._send_as(music)
+            self.outgoing.use_encoder(self._encoders[True])
+            self.front.music = True
         try:
             self.microphone.replace(self._opener(self._microphone, music))
         finally:
-            self._send_as(music)
-
-    def _send_as(self, music: bool) -> None:
-        """Only the encoder for music takes two channels: it comes before them, and goes after them."""
-        if music:
-            self.outgoing.use_encoder(self._encoders[music])
-        self.front.music = music
-        if not music:
-            self.outgoing.use_encoder(self._encoders[music])
+            if not music:
+                self.front.music = False
+                self.outgoing.use_encoder(self._encoders[False])
 
     def use_speaker(self, spec: str) -> None:
         """Plays through another speaker; blocks, and raises, as `Exchange.replace` and `open_speaker`.
