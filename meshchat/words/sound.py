@@ -9,13 +9,11 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-import msgspec
-
 from meshchat import control
 from meshchat.errors import NoDaemon, UsageError
 from meshchat.sound.specs import parse_microphone, parse_speaker, seen_from_anywhere
 from meshchat.units import THRESHOLD_DB_MAX, THRESHOLD_DB_MIN, ProcessingWish, TransmitMode
-from meshchat.words.word import Word, add_member, asks, plainly
+from meshchat.words.word import Word, add_member, as_json, asks, plainly
 
 
 def _use_microphone(words: argparse.Namespace) -> control.Command:
@@ -53,7 +51,7 @@ async def _try(words: argparse.Namespace) -> None:
         print("Say something.", file=sys.stderr)
     attempt = trying.try_microphone if words.test == "mic" else trying.try_speaker
     tried = await asyncio.to_thread(attempt, words.name or "default")
-    print(msgspec.json.encode(tried).decode() if words.json else tried.text)
+    print(as_json(tried) if words.json else tried.text)
 
 
 def _add_devices(parser: argparse.ArgumentParser) -> None:

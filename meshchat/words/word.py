@@ -65,6 +65,6 @@ def add_member_or_oneself(parser: ArgumentParser) -> None:
     )
 
 
-def as_json(told: control.Answer | control.Event | control.ChatLine) -> str:
+def as_json(told: msgspec.Struct) -> str:
     """One line of JSON, for a program that reads."""
     return msgspec.json.encode(told).decode()
