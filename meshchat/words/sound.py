@@ -82,7 +82,7 @@ def _add_keep(parser: argparse.ArgumentParser) -> None:
 def _add_transmit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("mode", choices=get_args(TransmitMode), help="always, while somebody speaks, or with `talk`")
     parser.add_argument(
-        "--threshold", dest="threshold", metavar="DB", type=_threshold,
+        "--threshold", metavar="DB", type=_threshold,
         help=f"the level over which it opens by voice, {THRESHOLD_DB_MIN:g} to {THRESHOLD_DB_MAX:g}; else as it was",
     )  # fmt: skip
     _add_keep(parser)
@@ -104,10 +104,7 @@ def _add_talk(parser: argparse.ArgumentParser) -> None:
 
 
 def _threshold(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if THRESHOLD_DB_MIN <= (level := float(text)) <= THRESHOLD_DB_MAX:
-            return level
-    raise argparse.ArgumentTypeError(f"must be from {THRESHOLD_DB_MIN:g} to {THRESHOLD_DB_MAX:g}, not {text!r}")
+    return _from_to(THRESHOLD_DB_MIN, THRESHOLD_DB_MAX, text)
 
 
 def _add_state(parser: argparse.ArgumentParser) -> None:
@@ -152,10 +149,14 @@ def _add_play(parser: argparse.ArgumentParser) -> None:
 
 
 def _gain(text: str) -> float:
+    return _from_to(0.0, control.GAIN_MAX, text, "a factor ")
+
+
+def _from_to(low: float, high: float, text: str, what: str = "") -> float:
     with contextlib.suppress(ValueError):
-        if 0.0 <= (gain := float(text)) <= control.GAIN_MAX:
-            return gain
-    raise argparse.ArgumentTypeError(f"must be a factor from 0 to {control.GAIN_MAX:g}, not {text!r}")
+        if low <= (number := float(text)) <= high:
+            return number
+    raise argparse.ArgumentTypeError(f"must be {what}from {low:g} to {high:g}, not {text!r}")
 
 
 WORDS = (
