@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from meshchat.audio import End
 from meshchat.errors import AudioError, Refused
@@ -97,7 +97,10 @@ class Exchange(Generic[Given, Got]):
 
             other, turn, old = make(notify), self._turns(), self._end
             other.start(turn)
-            self._wait_for(other)
+            trouble = trouble_after(other, WORKS_WITHIN_S)
+            if trouble is not None:
+                other.stop()
+                raise AudioError(f"{trouble}; {self.describe()} stays in use")
             is_in_use = True
             with self._gate:
                 self._let_in = turn
@@ -122,10 +125,10 @@ class Exchange(Generic[Given, Got]):
 
         return turn
 
-    def _wait_for(self, other: End[Given, Got]) -> None:
-        deadline = time.monotonic() + WORKS_WITHIN_S
-        while (trouble := other.trouble) is not None:
-            if time.monotonic() >= deadline:
-                other.stop()
-                raise AudioError(f"{trouble}; {self.describe()} stays in use")
-            time.sleep(LOOK_S)
+
+def trouble_after(end: End[Any, Any], patience_s: Seconds) -> str | None:
+    """Waits until sound goes through `end`: None as soon as it does, else why it still does not after so long."""
+    deadline = time.monotonic() + patience_s
+    while (trouble := end.trouble) is not None and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    return trouble

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from meshchat.audio import End, open_microphone, open_speaker
+from meshchat.calling.exchange import trouble_after
 from meshchat.errors import AudioError
 from meshchat.media.level import LEVEL_SILENT, loudness_db
 from meshchat.sound.guard import silence
@@ -117,8 +118,6 @@ class _Tone:
 
 
 def _wait_for(end: End[Any, Any]) -> None:
-    deadline = time.monotonic() + OPENS_WITHIN_S
-    while (trouble := end.trouble) is not None:
-        if time.monotonic() >= deadline:
-            raise AudioError(trouble)
-        time.sleep(LOOK_S)
+    trouble = trouble_after(end, OPENS_WITHIN_S)
+    if trouble is not None:
+        raise AudioError(trouble)
