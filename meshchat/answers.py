@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from meshchat import __version__
 from meshchat.call import Call
 from meshchat.config import Config
@@ -34,25 +36,17 @@ class Answers:
         """This peer and its room."""
         node = self._mesh.node
         return Status(
+            **structs.asdict(self.oneself()),
             peer_id=node.me,
-            alias=node.alias,
             addresses=tuple(map(str, self._mesh.addresses)),
             port=self._mesh.port.number,
             control=self.control,
             room=self.room(),
-            muted=node.muted,
-            deafened=node.deafened,
-            microphone=self._call.microphone.describe(),
-            speaker=self._call.speaker.describe(),
             uptime_s=round(time.monotonic() - self._started_at, 3),
             version=__version__,
             playing=self.playing(),
             counters=self._counters(),
             unanswered=self._unanswered(),
-            transmit=self._call.front.rule.mode,
-            threshold_db=self._call.front.rule.threshold_db,
-            talking=self._call.front.talking,
-            music=self._call.front.music,
             evened=self._call.incoming.evened,
             processing=self.processing(),
         )
@@ -71,7 +65,7 @@ class Answers:
         )
 
     def oneself(self) -> SelfChanged:
-        """What of it a person changes, or a device that comes and goes."""
+        """What of it a person changes, or a device that comes and goes: each is in `Status` under the same name."""
         node, front = self._mesh.node, self._call.front
         return SelfChanged(
             alias=node.alias,
