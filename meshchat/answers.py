@@ -9,7 +9,6 @@ from msgspec import structs
 
 from meshchat import __version__
 from meshchat.call import Call
-from meshchat.config import Config
 from meshchat.control import MemberStatus, PlayStatus, ProcessingStatus, RoomStatus, RoomSummary, SelfChanged, Status
 from meshchat.errors import UsageError
 from meshchat.lobby import RoomAround, rooms_around
@@ -23,10 +22,9 @@ from meshchat.units import PeerId, RoomId, Seconds, safe_text
 class Answers:
     """Reads mesh and call; changes nothing."""
 
-    def __init__(self, config: Config, mesh: Mesh, call: Call, trust: Trust, started_at: Seconds) -> None:
+    def __init__(self, mesh: Mesh, call: Call, trust: Trust, started_at: Seconds) -> None:
         self.control = ""
         """The address of the control socket, once it is known."""
-        self._config = config
         self._mesh = mesh
         self._call = call
         self._trust = trust

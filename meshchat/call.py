@@ -12,7 +12,6 @@ The mesh is handed in as functions, so that this file knows sound and keys, and 
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -39,8 +38,6 @@ from meshchat.media.voice import Voice, VoiceStats
 from meshchat.sound.guard import silence
 from meshchat.sound.specs import recording_path
 from meshchat.units import SAMPLE_RATE, PeerId, Samples, Seconds
-
-log = logging.getLogger(__name__)
 
 BLOCK_MS = 10.0
 """What the speaker asks for at once, if it is not set: a longer frame is no reason for more delay."""

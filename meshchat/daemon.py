@@ -83,7 +83,7 @@ class Daemon:
         call = Call(config, mesh.send_media, self._notify_from_thread, self._ask)
         mesh.breath = call.breath.datagram
         trust = Trust(KnownPeers(config.profile), mesh, notice)
-        answers = Answers(config, mesh, call, trust, started_at)
+        answers = Answers(mesh, call, trust, started_at)
 
         def changed(peer: PeerId) -> None:
             herald.member(answers, peer, control.MemberChanged)

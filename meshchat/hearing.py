@@ -175,7 +175,6 @@ class _Search:
 
     def __init__(self, recording: Samples, reference: Samples) -> None:
         self._recording = recording
-        self._reference = reference
         self._spectra = _spectra(reference)
         magnitude = np.abs(self._spectra)
         self._weights: _Reals = magnitude / (np.max(magnitude, axis=1, keepdims=True) + 1e-12)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import subprocess
 import sys
 import threading
@@ -15,8 +14,6 @@ from meshchat.capture import protocol
 from meshchat.capture.protocol import Order, Spec, Told, Trouble
 from meshchat.errors import ScreenError
 from meshchat.units import Seconds
-
-log = logging.getLogger(__name__)
 
 OPEN_S: Seconds = 15.0
 """How long the first picture may take; a loaded machine imports slowly."""
