@@ -25,7 +25,7 @@ from meshchat.attach import Attachment
 from meshchat.errors import MeshchatError, NoDaemon, UsageError
 from meshchat.units import Seconds, safe_text
 from meshchat.view import browser, picture, window
-from meshchat.view.actions import ACTIONS, is_possible
+from meshchat.view.actions import ACTIONS, possible
 from meshchat.view.intents import (
     Detach,
     Differed,
@@ -210,9 +210,9 @@ class MeshchatApp(App[str]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: everything that has a meaning now, and the themes."""
-        member = self.main.chosen_member()
+        meant = possible(self.state, self.main.chosen_member()) if screen is self.main else ()
         for action in ACTIONS:
-            if screen is self.main and is_possible(action.when, self.state, member):
+            if action.when in meant:
                 yield SystemCommand(action.label, action.meaning, getattr(self.main, f"action_{action.name}"))
         yield SystemCommand("Theme", "change the colours", self.action_change_theme)
 

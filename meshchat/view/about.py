@@ -9,7 +9,7 @@ from textual.screen import Screen
 
 from meshchat import control
 from meshchat.control import MemberStatus
-from meshchat.view.actions import ACTIONS, OWN, is_possible
+from meshchat.view.actions import ACTIONS, OWN, possible
 from meshchat.view.dialogs import ConfirmBox
 from meshchat.view.drawn import Rows
 from meshchat.view.intents import Differed, LookHere, Seen, Wish
@@ -48,12 +48,9 @@ class MemberActions(Screen[None]):
         member = self._chosen
         if member is None:
             return
-        found = [
-            each
-            for each in ACTIONS
-            if (each.name in OWN if member.you else each.when in ABOUT_MEMBERS)
-            and is_possible(each.when, self._state, member.id)
-        ]
+        meant = possible(self._state, member.id)
+        about = (each for each in ACTIONS if (each.name in OWN if member.you else each.when in ABOUT_MEMBERS))
+        found = [each for each in about if each.when in meant]
         self.app.push_screen(PersonBox(member.alias, found), self._do)
 
     def _do(self, name: str | None) -> None:

@@ -74,6 +74,7 @@ ACTIONS = (
     Action("finish", "q,ctrl+q", "Quit", "end the call and close", shown=True),
 )
 
+BY_NAME = {each.name: each for each in ACTIONS}
 
 OWN = ("talk", "mute", "deafen", "sound", "transmit", "music", "share", "play", "pause", "play_stop", "alias", "leave")
 """What a person does about itself."""
@@ -84,22 +85,23 @@ def bindings() -> list[Binding]:
     return [Binding(each.keys, each.name, each.label, show=each.shown) for each in ACTIONS if each.keys]
 
 
-def is_possible(when: When, state: State, member: str | None) -> bool:
-    """Whether an action of that kind has a meaning now; `member` is the id under the cursor."""
+def possible(state: State, member: str | None) -> frozenset[When]:
+    """The kinds of action that have a meaning now; `member` is the id under the cursor."""
     chosen = state.member(member) if member else None
+    other = None if chosen is None or chosen.you else chosen
     me = state.member(state.peer_id)
     is_moderator = me is not None and me.moderator
-    is_other = chosen is not None and not chosen.you
-    return {
+    meant: dict[When, bool] = {
         "always": True,
         "live": state.link == "live",
         "in a room": state.room is not None,
-        "member": is_other,
-        "shared": chosen is not None and not chosen.you and chosen.sharing,
-        "musical": chosen is not None and not chosen.you and (chosen.playing or chosen.music_volume != 1.0),
+        "member": other is not None,
+        "shared": other is not None and other.sharing,
+        "musical": other is not None and (other.playing or other.music_volume != 1.0),
         "playing": state.playing is not None,
         "moderator": is_moderator,
-        "order": is_moderator and is_other,
+        "order": is_moderator and other is not None,
         "lost": state.link == "lost",
         "noticed": state.notice is not None,
-    }[when]
+    }
+    return frozenset(when for when, is_so in meant.items() if is_so)

@@ -12,7 +12,7 @@ from textual.widgets import Footer, Input
 
 from meshchat import control
 from meshchat.units import safe_lines
-from meshchat.view.actions import ACTIONS, bindings, is_possible
+from meshchat.view.actions import BY_NAME, When, bindings, possible
 from meshchat.view.dialogs import AliasBox, Ask, CreateBox, InviteBox, JoinBox, UnlockBox, WatchBox
 from meshchat.view.drawn import Rows
 from meshchat.view.help import HelpPage
@@ -24,8 +24,6 @@ from meshchat.view.signs import Signs
 from meshchat.view.state import State
 from meshchat.view.strip import OwnLevel, Played, Press, Talk
 
-WHEN = {action.name: action.when for action in ACTIONS}
-
 
 class MainScreen(OwnActions):
     """Shows the state and turns keys and clicks into intents."""
@@ -34,7 +32,7 @@ class MainScreen(OwnActions):
 
     def __init__(self, ask: Ask, signs: Signs) -> None:
         super().__init__(ask, signs)
-        self._possible: tuple[bool, ...] = ()
+        self._possible: frozenset[When] = frozenset()
 
     def compose(self) -> ComposeResult:
         """All parts; which are in sight, the style sheet and the state say."""
@@ -92,7 +90,7 @@ class MainScreen(OwnActions):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that mean nothing now are not drawn and do nothing."""
-        return is_possible(WHEN[action], self._state, self.chosen_member()) if action in WHEN else True
+        return action not in BY_NAME or BY_NAME[action].when in possible(self._state, self.chosen_member())
 
     @on(Rows.Chosen, "#rooms")
     def enter_room(self, event: Rows.Chosen) -> None:
@@ -188,7 +186,7 @@ class MainScreen(OwnActions):
             self.show_invited(answer.link)
 
     def _renew_keys(self) -> None:
-        possible = tuple(is_possible(action.when, self._state, self.chosen_member()) for action in ACTIONS)
-        if possible != self._possible:
-            self._possible = possible
+        meant = possible(self._state, self.chosen_member())
+        if meant != self._possible:
+            self._possible = meant
             self.refresh_bindings()
