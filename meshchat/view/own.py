@@ -7,13 +7,11 @@ from typing import get_args
 from meshchat import control
 from meshchat.units import TransmitMode
 from meshchat.view.about import VOLUME_STEP, MemberActions, turned
+from meshchat.view.actions import BY_NAME
 from meshchat.view.dialogs import Ask, PlayBox
 from meshchat.view.intents import Wish
 from meshchat.view.signs import Signs
 from meshchat.view.sound import SoundBox
-
-TALK_KEYS = ("space", "f4")
-"""Those of the action `talk`."""
 
 
 class OwnActions(MemberActions):
@@ -37,7 +35,7 @@ class OwnActions(MemberActions):
 
     def released(self, key: str) -> None:
         """That key was let go, whatever was held besides it."""
-        if key.rpartition("+")[2] in TALK_KEYS:
+        if key.rpartition("+")[2] in BY_NAME["talk"].keys.split(","):
             self.let_go()
 
     def let_go(self) -> None:
