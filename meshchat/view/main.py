@@ -45,10 +45,10 @@ class MainScreen(OwnActions):
                 yield Chat("chat", follow=True)
                 yield Draft()
         with Horizontal(id="own"):
-            yield Press("sharing", control.ShareStop(), control.ShareStart())
-            yield Talk("mute", control.Unmute(), control.Mute())
+            yield Press("sharing", "share")
+            yield Talk("mute", "mute")
             yield OwnLevel(id="level")
-            yield Press("deafen", control.Undeafen(), control.Deafen())
+            yield Press("deafen", "deafen")
         yield Played(id="played")
         yield NoticeBar(id="notice")
         yield Footer(show_command_palette=False, compact=True)
@@ -74,11 +74,11 @@ class MainScreen(OwnActions):
         if self.query_one(Figures).display:
             self.query_one(Figures).show(state, self._signs)
         self.query_one("#level", OwnLevel).show(state, self._signs)
-        for press, is_silent in (("#mute", state.muted), ("#deafen", state.deafened)):
-            self.query_one(press, Press).show(is_silent, *own_sound(state, press == "#mute"))
+        self.query_one("#mute", Press).show(*own_sound(state, microphone=True))
+        self.query_one("#deafen", Press).show(*own_sound(state, microphone=False))
         self.query_one(Talk).by_key = state.transmit == "push" and not state.muted
         self.query_one(Played).show(state, self._signs)
-        self.query_one("#sharing", Press).show(state.sharing, "sharing", "warn")
+        self.query_one("#sharing", Press).show("sharing", "warn")
         self.set_class(state.sharing, "-sharing")
         self.query_one(NoticeBar).show(state, self._signs)
         self.set_class(state.room is not None, "-inside")

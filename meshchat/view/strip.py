@@ -31,20 +31,19 @@ class OwnLevel(OneLine):
 class Press(OneLine):
     """A switch of one's own sound: says how it stands, and changes it when clicked."""
 
-    def __init__(self, id: str, on: control.Command, off: control.Command) -> None:
+    def __init__(self, id: str, action: str) -> None:
+        """`action` is the main screen's that its key does, too."""
         super().__init__(id=id)
-        self._on, self._off = on, off
-        self._is_silent = False
+        self._action = action
 
-    def show(self, is_silent: bool, said: str, role: lines.Role) -> None:
+    def show(self, said: str, role: lines.Role) -> None:
         """Draw how it stands."""
-        self._is_silent = is_silent
         self.show_line(((f" {said} ", role),))
         self.styles.width = len(said) + 2
 
-    def on_click(self, event: events.Click) -> None:
+    async def on_click(self, event: events.Click) -> None:
         """Change it."""
-        self.post_message(Wish(self._on if self._is_silent else self._off))
+        await self.run_action(f"screen.{self._action}")
 
 
 class Talk(Press):
@@ -64,7 +63,7 @@ class Talk(Press):
             self.release_mouse()
             self.post_message(Wish(control.Talk(on=False)))
 
-    def on_click(self, event: events.Click) -> None:
+    async def on_click(self, event: events.Click) -> None:
         """By key, the two above say it all."""
         if self.by_key:
             event.prevent_default()
