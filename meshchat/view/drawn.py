@@ -20,6 +20,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.widgets import Label
 
 from meshchat.view.lines import Pieces, Role
 
@@ -33,6 +34,18 @@ def strip_of(widget: Widget, pieces: Pieces, under: Style) -> Strip:
     looks = {role: widget.get_component_rich_style(f"role--{role}", partial=True) for _, role in pieces}
     segments = [Segment(text, base + looks[role] + under) for text, role in pieces]
     return Strip(segments).adjust_cell_length(widget.size.width, base + under)
+
+
+class Said(Label):
+    """Text that changes; Textual would lay everything out again even for the same one."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id, markup=False)
+
+    def say(self, text: str) -> None:
+        """Show this instead."""
+        if text != self.content:
+            self.update(text)
 
 
 class OneLine(Widget):

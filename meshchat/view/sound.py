@@ -16,7 +16,7 @@ from meshchat import control
 from meshchat.errors import MeshchatError
 from meshchat.units import TransmitMode, safe_text
 from meshchat.view.dialogs import Ask
-from meshchat.view.drawn import Rows
+from meshchat.view.drawn import Rows, Said
 from meshchat.view.lines import Pieces, device_line, fitted
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
@@ -59,7 +59,7 @@ class SoundBox(ModalScreen[None]):
         """The level, three lists, what went wrong."""
         with VerticalScroll(id="box", can_focus=False) as box:
             box.border_title = "Sound"
-            yield Label("", id="hint", markup=False)
+            yield Said("hint")
             yield Threshold(id="level")
             yield Rows("modes")
             yield Rows("microphones")
@@ -83,7 +83,7 @@ class SoundBox(ModalScreen[None]):
         self._state = state
         self.query_one(Threshold).show(state, signs)
         hint = f"Say something. The mark at {state.threshold_db:.0f} dB moves by arrows or a click."
-        self.query_one("#hint", Label).update(hint)
+        self.query_one("#hint", Said).say(hint)
         modes = [(mode, _row(said, "", signs, used=mode == state.transmit)) for mode, said in MODES.items()]
         self.query_one("#modes", Rows).show_rows(modes)
         for word, device in (("microphone", state.microphone), ("speaker", state.speaker)):

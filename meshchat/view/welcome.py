@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.widgets import Button, Input, Label
 
 from meshchat.view.dialogs import AliasBox, Ask
+from meshchat.view.drawn import Said
 from meshchat.view.lines import device_line
 from meshchat.view.signs import Signs
 from meshchat.view.sound import SoundBox
@@ -30,7 +31,7 @@ class WelcomeBox(AliasBox):
         """The microphone's level, live."""
         yield Label("Say something: this is your microphone", classes="above")
         yield OwnLevel(id="level")
-        yield Label("", id="devices", markup=False)
+        yield Said("devices")
 
     def way_out(self) -> ComposeResult:
         """There is a name already, so nothing has to be chosen; but one can choose who listens and who plays."""
@@ -45,7 +46,7 @@ class WelcomeBox(AliasBox):
         """The level, and which devices are in use."""
         self.query_one("#level", OwnLevel).show(state, signs)
         devices = device_line("microphone", state.microphone), device_line("speaker", state.speaker)
-        self.query_one("#devices", Label).update("\n".join(devices))
+        self.query_one("#devices", Said).say("\n".join(devices))
         field = self.query_one("#answer", Input)
         if not field.value and state.alias and not self._proposed:
             self._proposed, field.value = True, state.alias
