@@ -162,16 +162,18 @@ def _self_changed(state: State, event: control.SelfChanged, now: Seconds) -> Sta
         microphone=_text(event.microphone), speaker=_text(event.speaker), transmit=event.transmit,
         threshold_db=event.threshold_db, talking=event.talking, music=event.music,
     )  # fmt: skip
-    return known if event.transmit == state.transmit else _noticed(known, "info", transmit_sentence(known), now)
-
-
-def transmit_sentence(state: State) -> str:
-    """When one's sound goes out."""
+    if event.transmit == state.transmit:
+        return known
     key = "Hold Space to talk" if state.holds else "Space begins to talk, and ends it"
+    return _noticed(known, "info", transmit_sentence(known, f"{key}; while you write, F4 does the same."), now)
+
+
+def transmit_sentence(state: State, by_key: str) -> str:
+    """When one's sound goes out; by key, in the words of whoever shows it."""
     return {
         "continuous": "Your sound goes out all the time.",
         "voice": f"Your sound goes out while you speak, louder than {state.threshold_db:.0f} dB.",
-        "push": f"{key}; while you write, F4 does the same.",
+        "push": by_key,
     }[state.transmit]
 
 

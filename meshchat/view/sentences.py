@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from meshchat.control import MemberStatus, RoomSummary
 from meshchat.view.lines import happening_text
+from meshchat.view.reduce import transmit_sentence
 from meshchat.view.state import Compared, State
 from meshchat.view.story import Line
 from meshchat.view.worries import Worry, worries
@@ -18,11 +19,7 @@ from meshchat.view.worries import Worry, worries
 COMMANDS = {"": "", "sound": "/devices lists others, /mic or /speaker takes one.", "mute": "/unmute opens it."}
 """How to do what a worry asks for."""
 
-TRANSMIT = {
-    "continuous": "Your sound goes out all the time.",
-    "voice": "Your sound goes out while you speak, louder than {:.0f} dB.",
-    "push": "Your sound goes out from one empty line, or /talk, to the next.",
-}
+BY_KEY = "Your sound goes out from one empty line, or /talk, to the next."
 
 
 def changes(old: State, new: State) -> Iterator[str]:
@@ -112,7 +109,7 @@ def _own_sound(old: State, new: State) -> Iterator[str]:
     if new.deafened != old.deafened:
         yield "You hear nobody." if new.deafened else "You hear the others."
     if (new.transmit, new.threshold_db) != (old.transmit, old.threshold_db):
-        yield TRANSMIT[new.transmit].format(new.threshold_db)
+        yield transmit_sentence(new, BY_KEY)
     elif new.transmit == "push" and new.talking != old.talking:
         yield "You talk." if new.talking else "You talk no more."
     if new.music != old.music:
