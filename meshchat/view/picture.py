@@ -11,9 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from meshchat.units import safe_text
-
-WHY_CHARACTERS_MAX = 300
+from meshchat.view.window import last_words
 
 
 def draw(profile: Path, member: str) -> str:
@@ -25,5 +23,4 @@ def draw(profile: Path, member: str) -> str:
         return f"cannot start {sys.executable}: {error.strerror}"
     if done.returncode == 0:
         return ""
-    last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2].removeprefix("meshchat: ")
-    return safe_text(last, WHY_CHARACTERS_MAX, 4 * WHY_CHARACTERS_MAX) or "it does not say why"
+    return last_words(done.stderr) or "it does not say why"

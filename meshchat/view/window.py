@@ -45,5 +45,10 @@ async def show(watched: control.Watching) -> str:
         raise
     if process.returncode == 0:
         return ""
-    last = told.decode(errors="replace").strip().rpartition("\n")[2]
-    return safe_text(last, WHY_CHARACTERS_MAX, 4 * WHY_CHARACTERS_MAX) or "the window closed, and does not say why"
+    return last_words(told) or "the window closed, and does not say why"
+
+
+def last_words(told: bytes) -> str:
+    """Why one of our processes ended: the last line that it wrote on standard error, if any."""
+    last = told.decode(errors="replace").strip().rpartition("\n")[2].removeprefix("meshchat: ")
+    return safe_text(last, WHY_CHARACTERS_MAX, 4 * WHY_CHARACTERS_MAX)
