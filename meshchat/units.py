@@ -102,6 +102,11 @@ def short(peer_id: str) -> str:
     return peer_id[:SHORT_ID_DIGITS]
 
 
+def clock(seconds: Seconds) -> str:
+    """How long something lasts, in minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
 def sequence_distance(newer: int, older: int) -> int:
     """How far `newer` is ahead of `older` among 16-bit RTP sequence numbers: -32768..32767 (RFC 3550 appendix A.1)."""
     return ((newer - older + 0x8000) & 0xFFFF) - 0x8000

@@ -53,7 +53,7 @@ from meshchat.remote.state import (
     Watching,
     Words,
 )
-from meshchat.units import safe_lines, safe_text, short
+from meshchat.units import clock, safe_lines, safe_text, short
 
 TEXT_CHARACTERS_MAX = 500
 """Longest notice that is shown whole."""
@@ -299,13 +299,9 @@ def _own_sound(own: Status | SelfChanged) -> str:
 def _play(playing: PlayStatus | None) -> str:
     if playing is None:
         return "nothing"
-    where = f"{_clock(playing.position_s)} of {_clock(playing.length_s)}"
+    where = f"{clock(playing.position_s)} of {clock(playing.length_s)}"
     flags = _named_flags({"paused": playing.paused, f"volume {playing.volume:g}": playing.volume != 1.0})
     return ", ".join(filter(None, (_clean(playing.file, TEXT_CHARACTERS_MAX), where, flags)))
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{int(seconds % 60):02}"
 
 
 def _processing(told: ProcessingStatus) -> str:

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from rich.cells import cell_len, set_cell_size
 
 from meshchat.control import MemberStatus, RoomSummary
+from meshchat.units import clock
 from meshchat.view.signs import Signs, bar
 from meshchat.view.state import Room, State
 from meshchat.view.story import Line, Story
@@ -190,13 +191,9 @@ def playing_line(state: State, columns: int, signs: Signs) -> Pieces:
         return ()
     name = playing.file.replace("\\", "/").rpartition("/")[2]
     volume = "" if playing.volume == 1.0 else f" at {playing.volume:.0%}"
-    times = f" {_clock(playing.position_s)} of {_clock(playing.length_s)}{volume} "
+    times = f" {clock(playing.position_s)} of {clock(playing.length_s)}{volume} "
     word = " paused: " if playing.paused else " you play: "
     return (word, "accent"), (fitted(name, columns - len(word) - len(times), signs).rstrip(), "text"), (times, "dim")
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def empty_rooms(state: State, signs: Signs) -> tuple[Pieces, ...]:
