@@ -41,10 +41,10 @@ from meshchat.view.intents import (
 )
 from meshchat.view.main import MainScreen
 from meshchat.view.panes import Members
-from meshchat.view.reduce import reduce
+from meshchat.view.reduce import compared, reduce
 from meshchat.view.signs import DRAWN, PLAIN, Signs
 from meshchat.view.sound import SoundBox
-from meshchat.view.state import Compared, Equipped, Happening, Looked, NoticeRead, State, Ticked, Told, WordsRead
+from meshchat.view.state import Equipped, Happening, Looked, NoticeRead, State, Ticked, Told, WordsRead
 from meshchat.view.welcome import WelcomeBox
 
 TICK_S: Seconds = 1.0
@@ -52,9 +52,6 @@ TICK_S: Seconds = 1.0
 
 FRAME_S: Seconds = 0.05
 """Shortest time between two drawings: twice as often as the daemon tells levels."""
-
-WORDS_CHARACTERS_MAX = 100
-"""Longer than any two words to compare."""
 
 
 class MeshchatApp(App[str]):
@@ -235,8 +232,7 @@ class MeshchatApp(App[str]):
         if isinstance(answer, control.Invited):
             self.main.show_invited(answer.link)
         if isinstance(answer, control.Words):
-            words = safe_text(answer.words, WORDS_CHARACTERS_MAX, 4 * WORDS_CHARACTERS_MAX)
-            self.main.show_words(Compared(answer.id, safe_text(answer.alias), words))
+            self.main.show_words(compared(answer))
         if isinstance(answer, control.Watching) and self._show:
             if why := await self._show(answer):
                 self.observe(Told("info", f"The window is closed. {why}."))

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Input
 
 from meshchat import control
-from meshchat.units import safe_lines
+from meshchat.units import safe_lines, short
 from meshchat.view.actions import BY_NAME, When, bindings, possible
 from meshchat.view.dialogs import AliasBox, Ask, CreateBox, InviteBox, JoinBox, UnlockBox, WatchBox
 from meshchat.view.drawn import Rows
@@ -101,7 +101,7 @@ class MainScreen(OwnActions):
         if room.joined:
             self.query_one(Members).focus()
         elif room.locked:
-            self.app.push_screen(UnlockBox(self._ask, room.name or room.id[:8]))
+            self.app.push_screen(UnlockBox(self._ask, room.name or short(room.id)))
         else:
             self.post_message(Wish(control.Join(name=room.name)))
 

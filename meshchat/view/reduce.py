@@ -14,7 +14,7 @@ from msgspec import structs
 
 from meshchat import control
 from meshchat.control import MemberStatus, RoomSummary
-from meshchat.units import Seconds, safe_text
+from meshchat.units import Seconds, safe_text, short
 from meshchat.view.state import (
     TRAIL_MAX,
     ChatRead,
@@ -38,6 +38,9 @@ from meshchat.view.state import (
 
 TEXT_CHARACTERS_MAX = 500
 """Longest notice or reason that is shown; the rest is cut."""
+
+WORDS_CHARACTERS_MAX = 100
+"""Longer than any two words to compare."""
 
 INFO_S: Seconds = 6.0
 """How long a notice that asks for nothing stays."""
@@ -251,9 +254,15 @@ def _levels(state: State, levels_db: Mapping[str, float | None], now: Seconds) -
 
 
 def _words(state: State, event: control.WordsShown, now: Seconds) -> State:
-    alias = safe_text(event.alias) or event.id[:8]
-    shown = replace(state, compared=Compared(event.id, alias, _text(event.words)))
-    return _noticed(shown, "info", f"Words to compare with {alias}, who sees them too: v on {alias} shows them.", now)
+    shown = compared(event)
+    said = f"Words to compare with {shown.alias}, who sees them too: v on {shown.alias} shows them."
+    return _noticed(replace(state, compared=shown), "info", said, now)
+
+
+def compared(told: control.Words | control.WordsShown) -> Compared:
+    """Words to compare, asked for here or there."""
+    words = safe_text(told.words, WORDS_CHARACTERS_MAX, 4 * WORDS_CHARACTERS_MAX)
+    return Compared(told.id, safe_text(told.alias) or short(told.id), words)
 
 
 def _playing(playing: control.PlayStatus | None) -> control.PlayStatus | None:
@@ -266,8 +275,10 @@ def _share(share: control.ShareStatus | None) -> control.ShareStatus | None:
 
 def _figures(state: State, status: control.Status, now: Seconds) -> State:
     """Figures of those who are known; who comes and goes is told by events alone, so that none is told twice."""
-    state = replace(state, addresses=status.addresses, port=status.port, unanswered=status.unanswered)
-    state = replace(state, playing=_playing(status.playing))
+    state = replace(
+        state, addresses=status.addresses, port=status.port, unanswered=status.unanswered,
+        playing=_playing(status.playing),
+    )  # fmt: skip
     if state.room is None or status.room is None or status.room.id != state.room.id:
         return state
     read = {each.id: _clean(each) for each in status.room.members}
@@ -302,7 +313,7 @@ def _entered(room: control.RoomStatus) -> Room:
 
 def _clean(member: MemberStatus) -> MemberStatus:
     addresses = tuple(safe_text(each, 64) for each in member.addresses)
-    return structs.replace(member, alias=safe_text(member.alias) or member.id[:8], addresses=addresses)
+    return structs.replace(member, alias=safe_text(member.alias) or short(member.id), addresses=addresses)
 
 
 def _rooms(rooms: Iterable[RoomSummary]) -> tuple[RoomSummary, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from meshchat.control import MemberStatus, RoomSummary
+from meshchat.units import short
 from meshchat.view.lines import happening_text
 from meshchat.view.reduce import transmit_sentence
 from meshchat.view.state import Compared, State
@@ -42,7 +43,7 @@ def changes(old: State, new: State) -> Iterator[str]:
 
 def room_sentence(room: RoomSummary) -> str:
     """A room of the list."""
-    name = room.name or f"locked room {room.id[:8]}"
+    name = room.name or f"locked room {short(room.id)}"
     words = ("locked" if room.locked else "", f"{room.members} in it", "you are here" if room.joined else "")
     return f"{name}: {', '.join(filter(None, words))}."
 

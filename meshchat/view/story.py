@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from meshchat.control import ChatLine
-from meshchat.units import safe_lines, safe_text
+from meshchat.units import safe_lines, safe_text, short
 
 LINES_MAX = 1000
 """Lines kept: as many as the daemon keeps of a room, and hours of a calm one. The first ones go."""
@@ -101,7 +101,7 @@ def _is_remark(line: Line) -> bool:
 
 
 def _line(told: ChatLine) -> Line:
-    who = safe_text(told.alias) or safe_text(told.author)[:8]
+    who = safe_text(told.alias) or short(safe_text(told.author))
     return Line(
         told.order, told.author, told.id, told.shown_ms, told.kind, who, safe_lines(told.text), told.you, told.mention
     )
