@@ -325,8 +325,8 @@ def notice_line(state: State, signs: Signs, columns: int) -> Pieces:
 
 
 def note_lines(text: str, columns: int) -> list[Pieces]:
-    """A remark under a list, folded, with a blank line before it."""
-    return [(("", "dim"),), *(((row, "dim"),) for row in folded(text, columns))] if text else []
+    """A remark under a list, folded."""
+    return [((row, "dim"),) for row in folded(text, columns)] if text else []
 
 
 KEYS = {"": "", "sound": "o chooses another.", "mute": "m opens it."}

@@ -44,10 +44,10 @@ class Members(Rows):
     def show(self, state: State, signs: Signs) -> None:
         """Draw this state."""
         room = state.room
+        wrong = _under(lines.worry_lines(worries(state), self.columns))
         if room is None:
             self.entitle("No room")
-            found = worries(state)
-            self.show_rows((), (*lines.no_room(state, signs), *_under(lines.worry_lines(found, self.columns))))
+            self.show_rows((), (*lines.no_room(state, signs), *wrong))
             return
         self.entitle(lines.room_title(room, signs))
         keyed = [
@@ -59,8 +59,7 @@ class Members(Rows):
             )
             for each in room.members
         ]
-        wrong = lines.worry_lines(worries(state), self.columns)
-        self.show_rows(keyed, (*_under(wrong), *lines.note_lines(alone(state, room), self.columns)))
+        self.show_rows(keyed, (*wrong, *_under(lines.note_lines(alone(state, room), self.columns))))
 
 
 def _under(rows: list[lines.Pieces]) -> list[lines.Pieces]:
