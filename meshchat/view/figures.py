@@ -61,7 +61,7 @@ def screen_lines(state: State, columns: int, signs: Signs) -> list[Pieces]:
 def _share_texts(state: State, share: ShareStatus) -> list[str]:
     watchers = share.watchers
     count = "nobody watches" if not watchers else f"{len(watchers)} watch{'es' if len(watchers) == 1 else ''}"
-    said = [f"you share {share.width}x{share.height}, {share.fps:.0f} fps, {share.mbit:.1f} Mbit/s; {count}"]
+    said = [f"you share {_stream(share)}; {count}"]
     for each in watchers:
         delay = "" if each.delay_ms is None else f", {each.delay_ms:.0f} ms"
         said.append(f"  {_alias(state, each.id)} {'is behind' if each.behind else 'keeps up'}{delay}")
@@ -69,9 +69,12 @@ def _share_texts(state: State, share: ShareStatus) -> list[str]:
 
 
 def _screen_text(state: State, screen: ScreenStatus) -> str:
-    size = f"{screen.width}x{screen.height}, {screen.fps:.0f} fps, {screen.mbit:.1f} Mbit/s"
     looks = "" if screen.viewers else "; nobody looks at it here"
-    return f"screen of {_alias(state, screen.id)}: {size}{', exact' if screen.exact else ''}{looks}"
+    return f"screen of {_alias(state, screen.id)}: {_stream(screen)}{', exact' if screen.exact else ''}{looks}"
+
+
+def _stream(screen: ShareStatus | ScreenStatus) -> str:
+    return f"{screen.width}x{screen.height}, {screen.fps:.0f} fps, {screen.mbit:.1f} Mbit/s"
 
 
 def _alias(state: State, member_id: str) -> str:
