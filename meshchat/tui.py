@@ -39,6 +39,7 @@ from meshchat.view.intents import (
     StateChanged,
     Wish,
 )
+from meshchat.view.lines import begun
 from meshchat.view.main import MainScreen
 from meshchat.view.panes import Members
 from meshchat.view.reduce import compared, reduce
@@ -134,7 +135,7 @@ class MeshchatApp(App[str]):
         except SuspendNotSupported:
             why = "this terminal cannot be left to another program"
         if why:
-            self.observe(Told("info", f"The picture is gone. {why[:1].upper()}{why[1:]}."))
+            self.observe(Told("info", f"The picture is gone. {begun(why)}."))
 
     @on(Read)
     def forget_notice(self) -> None:
@@ -227,7 +228,7 @@ class MeshchatApp(App[str]):
         except MeshchatError as error:
             if isinstance(command, control.Say):
                 self.main.put_back(command.text)
-            self.observe(Told("warning", f"{str(error)[:1].upper()}{str(error)[1:]}."))
+            self.observe(Told("warning", f"{begun(str(error))}."))
             return
         if isinstance(answer, control.Invited):
             self.main.show_invited(answer.link)

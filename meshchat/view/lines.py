@@ -46,6 +46,11 @@ def fitted(text: str, columns: int, signs: Signs) -> str:
     return set_cell_size(text, max(columns - 1, 0)) + signs.ellipsis if columns > 0 else ""
 
 
+def begun(text: str) -> str:
+    """`text` as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def level_share(level_db: float | None) -> float:
     """Where on a meter a level stands: 0..1."""
     return 0.0 if level_db is None else min(max(1.0 - level_db / QUIETEST_DB, 0.0), 1.0)

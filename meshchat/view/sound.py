@@ -17,7 +17,7 @@ from meshchat.errors import MeshchatError
 from meshchat.units import TransmitMode, safe_text
 from meshchat.view.dialogs import Ask
 from meshchat.view.drawn import Rows, Said
-from meshchat.view.lines import Pieces, device_line, fitted
+from meshchat.view.lines import Pieces, begun, device_line, fitted
 from meshchat.view.signs import Signs
 from meshchat.view.state import State
 from meshchat.view.strip import Threshold
@@ -87,8 +87,7 @@ class SoundBox(ModalScreen[None]):
         modes = [(mode, _row(said, "", signs, used=mode == state.transmit)) for mode, said in MODES.items()]
         self.query_one("#modes", Rows).show_rows(modes)
         for word, device in (("microphone", state.microphone), ("speaker", state.speaker)):
-            using = device_line(word, device)
-            title = fitted(using[:1].upper() + using[1:], TITLE_COLUMNS, signs).rstrip()
+            title = fitted(begun(device_line(word, device)), TITLE_COLUMNS, signs).rstrip()
             self.query_one(f"#{word}s", Rows).entitle(title)
 
     @work(exclusive=True)
