@@ -63,11 +63,15 @@ class Stack:
     count: int
 
 
-def spent(process: psutil.Process) -> Spent:
-    """What that process has used."""
+def used_s(process: psutil.Process) -> Seconds:
+    """Processor time of that process so far, the kernel's work for it included."""
     times = process.cpu_times()
-    threads = {each.id: each.user_time + each.system_time for each in process.threads()}
-    return Spent(times.user + times.system, threads)
+    return float(times.user + times.system)
+
+
+def spent(process: psutil.Process) -> Spent:
+    """What that process has used, and each of its threads."""
+    return Spent(used_s(process), {each.id: each.user_time + each.system_time for each in process.threads()})
 
 
 def percent(before: Spent, after: Spent, passed: Seconds) -> tuple[float, dict[int, float]]:

@@ -106,10 +106,10 @@ async def _grow(room: Room, size: int, words: argparse.Namespace) -> Row:
 
 async def _cost(room: Room, name: str, came_s: Seconds, met_s: Seconds) -> Row:
     processes = [psutil.Process(peer.process.pid) for peer in room.peers]
-    began, before, idle = time.monotonic(), [breakdown.spent(each).total for each in processes], psutil.cpu_times().idle
+    began, before, idle = time.monotonic(), [breakdown.used_s(each) for each in processes], psutil.cpu_times().idle
     await asyncio.sleep(MEASURED_S)
     passed, idle = time.monotonic() - began, psutil.cpu_times().idle - idle
-    shares = [100 * (breakdown.spent(each).total - was) / passed for each, was in zip(processes, before, strict=True)]
+    shares = [100 * (breakdown.used_s(each) - was) / passed for each, was in zip(processes, before, strict=True)]
     return Row(
         name,
         (

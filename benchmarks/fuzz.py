@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import report
+from benchmarks.breakdown import used_s
 from benchmarks.report import Figure, Row
 from benchmarks.storm import Relay, Storm, relay
 from meshchat.errors import MeshchatError
@@ -89,10 +90,9 @@ class Watched:
         assert status.room is not None
         member = next(each for each in status.room.members if each.alias == self.other)
         process = psutil.Process(self.daemon.process.pid)
-        times = process.cpu_times()
         self.samples.append(
             Sample(
-                began, process.memory_info().rss / 1e6, times.user + times.system, status.counters["packets_sent"],
+                began, process.memory_info().rss / 1e6, used_s(process), status.counters["packets_sent"],
                 member.packets_received or 0, member.packets_lost or 0, member.concealed_ms or 0.0,
                 status.counters["links"], status.counters, answered_ms,
             )

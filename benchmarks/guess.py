@@ -24,6 +24,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import report
+from benchmarks.breakdown import used_s
 from benchmarks.guessers import Crowd
 from benchmarks.holes import longest_hole_ms
 from benchmarks.report import Figure, Row
@@ -184,12 +185,12 @@ def live(peers: Lab, tries: int) -> list[Row]:
     quiet = _sound((ann, bob), {each: each.recorded_bytes() for each in (ann, bob)}, BEFORE_S, "before")
     crowd = Crowd(PeerId(keeper.peer_id), RoomId(room.id), int(str(keeper.ready()["port"])), tries, peers.folder)
     process = psutil.Process(keeper.process.pid)
-    began, before = {each: each.recorded_bytes() for each in (ann, bob)}, process.cpu_times()
+    began, before = {each: each.recorded_bytes() for each in (ann, bob)}, used_s(process)
     crowd.start()
     entered_s = _come_in(cat, link)
     crowd.join()
-    after, seconds = process.cpu_times(), crowd.seconds
-    busy = 100 * (after.user + after.system - before.user - before.system) / seconds
+    seconds = crowd.seconds
+    busy = 100 * (used_s(process) - before) / seconds
     sounds = _sound((ann, bob), began, seconds * 0.95, "meanwhile")
     tried = Figure("tried", crowd.told["wrong"], at_most=promised(seconds), at_least=1)
     answered = Row(

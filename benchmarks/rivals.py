@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.breakdown import used_s
 from benchmarks.framecode import HEIGHT, WIDTH
 from benchmarks.lab import LEAVE_S_MAX, ROOT, Place
 from meshchat.errors import MeshchatError
@@ -201,6 +202,5 @@ def busy_s(numbers: list[int]) -> float:
             top = psutil.Process(number)
             for each in (top, *top.children(recursive=True)):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    times = each.cpu_times()
-                    total += times.user + times.system
+                    total += used_s(each)
     return total

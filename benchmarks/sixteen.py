@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import lab, report
+from benchmarks.breakdown import used_s
 from benchmarks.notes import load
 from benchmarks.report import Figure, Row
 from benchmarks.speech import CORRELATION_MIN, GAP_MS_MAX, SPEAKERS, Kept, clip_path, examine, judge, load_sound
@@ -137,11 +138,10 @@ async def _gather(
 async def _read(peer: lab.Peer, folder: Path) -> Reading:
     status = await peer.status()
     process = psutil.Process(peer.process.pid)
-    times = process.cpu_times()
     written = (folder / f"{peer.name}.wav").stat().st_size - WAV_HEADER_BYTES
     return Reading(
         at=time.monotonic(),
-        processor_s=times.user + times.system,
+        processor_s=used_s(process),
         memory_bytes=process.memory_info().rss,
         late_turns=status.counters["late_turns"],
         recorded_s=max(0, written) / SAMPLE_BYTES / SAMPLE_RATE,

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import psutil
 
 from benchmarks import lab, report
+from benchmarks.breakdown import used_s
 from benchmarks.report import Figure, Row
 from benchmarks.speech import SPEAKERS, clip_path
 from meshchat.errors import MeshchatError
@@ -99,12 +100,12 @@ async def _are_together(peer: lab.Peer) -> bool:
 async def _phase(name: str, peer: lab.Peer, ui: psutil.Process | None, seconds: Seconds) -> Phase:
     daemon = psutil.Process(peer.process.pid)
     before, memory, at = await peer.status(), daemon.memory_info().rss, time.monotonic()
-    used = sum(ui.cpu_times()[:2]) if ui else 0.0
+    used = used_s(ui) if ui else 0.0
     await asyncio.sleep(seconds)
     after, took = await peer.status(), time.monotonic() - at
     late = after.counters["late_turns"] - before.counters["late_turns"]
     grown = (daemon.memory_info().rss - memory) / 1e6
-    ui_s = sum(ui.cpu_times()[:2]) - used if ui else 0.0
+    ui_s = used_s(ui) - used if ui else 0.0
     return Phase(name, late, 2 * 100 * took, grown, 100 * ui_s / took)
 
 
