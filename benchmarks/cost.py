@@ -39,20 +39,16 @@ ROOM_PERCENT_MAX, RECEIVE_PERCENT_MAX, SEND_PERCENT_MAX, EIGHT_PERCENT_MAX = 15.
 def main() -> int:
     """Measures; the exit status."""
     parser = report.parser(TITLE)
-    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)} (all)")
     parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="how long each is measured")
     parser.add_argument("--members", type=int, default=32, metavar="N", help="of the full room, the measured one too")
     parser.add_argument("--speaking", type=int, default=3, metavar="N", help="how many of them speak")
     parser.add_argument("--frame-ms", type=float, default=10.0, metavar="MS", help="length of one packet of sound")
-    words = parser.parse_args()
-    unknown = sorted(set(words.scenes) - set(SCENES))
-    if unknown:
-        parser.error(f"no scene is called {unknown[0]}: there are {', '.join(SCENES)}")
+    words = report.with_scenes(parser, SCENES)
     return report.run(words, TITLE, lambda: _measure(words))
 
 
 async def _measure(words: argparse.Namespace) -> list[Row]:
-    return [await SCENES[name](words) for name in words.scenes or SCENES]
+    return [await SCENES[name](words) for name in words.scenes]
 
 
 async def _room(words: argparse.Namespace) -> Row:

@@ -10,7 +10,7 @@ import platform
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -92,6 +92,18 @@ def parser(description: str) -> argparse.ArgumentParser:
     made.add_argument("--loopback", action="store_true", help="stay on 127.0.0.1 even where namespaces are possible")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     return made
+
+
+def with_scenes(parser: argparse.ArgumentParser, scenes: Iterable[str]) -> argparse.Namespace:
+    """The words of the command line, among them some of these scenes by name, or all."""
+    known = list(scenes)
+    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(known)} (all)")
+    words = parser.parse_args()
+    unknown = sorted(set(words.scenes) - set(known))
+    if unknown:
+        parser.error(f"no scene is called {unknown[0]}: there are {', '.join(known)}")
+    words.scenes = words.scenes or known
+    return words
 
 
 def run(words: argparse.Namespace, title: str, measure: Callable[[], Coroutine[None, None, list[Row]]]) -> int:

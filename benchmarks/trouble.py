@@ -45,13 +45,9 @@ OUTAGE_EVERY_S: Seconds = 60.0
 def main() -> int:
     """Measures; the exit status."""
     parser = report.parser(TITLE)
-    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)} (all)")
     parser.add_argument("--runs", type=int, default=20, metavar="N", help="how many coordinators are killed")
     parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="how long the poor Wi-Fi lasts")
-    words = parser.parse_args()
-    unknown = sorted(set(words.scenes) - set(SCENES))
-    if unknown:
-        parser.error(f"no scene is called {unknown[0]}: there are {', '.join(SCENES)}")
+    words = report.with_scenes(parser, SCENES)
     return report.run(words, TITLE, lambda: _measure(words))
 
 
@@ -59,7 +55,7 @@ async def _measure(words: argparse.Namespace) -> list[Row]:
     if words.loopback or not lab.can_have_namespaces():
         raise NetworkError("there is no network to break: run it as root on Linux, without --loopback")
     rows: list[Row] = []
-    for name in words.scenes or SCENES:
+    for name in words.scenes:
         begun = time.monotonic()
         rows += await SCENES[name](words)
         print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
