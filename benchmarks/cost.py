@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import psutil
 
 from benchmarks import breakdown, lab, report
+from benchmarks.company import Room
 from benchmarks.report import Figure, Row
 from benchmarks.speech import SPEAKERS, clip_path
 from meshchat.units import Seconds
@@ -70,8 +71,9 @@ async def _one(words: argparse.Namespace, name: str, others: int, speaking: int,
     with lab.network(1 + hosts, words.loopback) as places:
         async with lab.stage() as stage:
             peer = await stage.start("measured", places[0], mic=mic, frame_ms=words.frame_ms, no_mdns=True)
-            async with _extras(stage, peer, places[:1], places[1:], others, speaking, words.frame_ms):
-                await _full(peer, 1 + others)
+            async with _extras(stage, peer, places, others, speaking, words.frame_ms):
+                await lab.poll(f"{peer.name} had {1 + others} members around it", lambda: _is_full(peer, 1 + others))
+                await asyncio.sleep(WARM_UP_S)
                 row = await _read(name, [peer], words.seconds, at_most)
                 await _tell(name, peer)
     return row
@@ -81,34 +83,30 @@ async def _eight(words: argparse.Namespace) -> Row:
     """Eight daemons that all speak and listen."""
     with lab.network(8, words.loopback) as places:
         async with lab.stage() as stage:
-            peers = []
-            for number, place in enumerate(places):
-                mic = f"loop:{clip_path(SPEAKERS[number % len(SPEAKERS)])}"
-                peers.append(await stage.start(f"p{number}", place, mic=mic, frame_ms=words.frame_ms))
-                await peers[-1].ready()
-            for peer in peers:
-                await _full(peer, len(peers))
-            row = await _read("one of eight that all speak", peers, words.seconds, EIGHT_PERCENT_MAX)
-            await _tell(row.name, peers[-1])
+            room = Room(stage, places)
+            await room.fill(len(places), len(places), frame_ms=words.frame_ms)
+            await asyncio.sleep(WARM_UP_S)
+            row = await _read("one of eight that all speak", room.peers, words.seconds, EIGHT_PERCENT_MAX)
+            await _tell(row.name, room.peers[-1])
     return row
 
 
 @contextlib.asynccontextmanager
 async def _extras(
-    stage: lab.Stage, peer: lab.Peer, at: list[lab.Place], places: list[lab.Place], number: int, speaking: int,
-    frame_ms: float,
-) -> AsyncIterator[None]:  # fmt: skip
-    """So many others in the room, spread over those places, until the end of the block."""
+    stage: lab.Stage, peer: lab.Peer, places: list[lab.Place], number: int, speaking: int, frame_ms: float
+) -> AsyncIterator[None]:
+    """So many others in the room, spread over all places but the peer's, the first, until the end of the block."""
+    home, *hosts = places
     await peer.ready()
     port = (await peer.status()).port
     processes = []
-    for index, place in enumerate(places):
-        count, talkers = ((each - index + len(places) - 1) // len(places) for each in (number, speaking))
+    for index, place in enumerate(hosts):
+        count, talkers = ((each - index + len(hosts) - 1) // len(hosts) for each in (number, speaking))
         processes.append(
             await asyncio.create_subprocess_exec(
                 *place.enter, sys.executable, "-m", "benchmarks.extras", str(count),
                 "--room", stage.room, "--folder", str(stage.folder / f"host{index}"), "--address", place.host,
-                "--to", f"{at[0].host}:{port}", "--speak", str(talkers), "--frame-ms", str(frame_ms),
+                "--to", f"{home.host}:{port}", "--speak", str(talkers), "--frame-ms", str(frame_ms),
                 cwd=lab.ROOT,
             )
         )  # fmt: skip
@@ -121,13 +119,9 @@ async def _extras(
             await each.wait()
 
 
-async def _full(peer: lab.Peer, members: int) -> None:
-    async def is_full() -> bool:
-        room = (await peer.status()).room
-        return room is not None and sum(each.reachable for each in room.members) == members
-
-    await lab.poll(f"{peer.name} had {members} members around it", is_full)
-    await asyncio.sleep(WARM_UP_S)
+async def _is_full(peer: lab.Peer, members: int) -> bool:
+    room = (await peer.status()).room
+    return room is not None and sum(each.reachable for each in room.members) == members
 
 
 async def _read(name: str, peers: list[lab.Peer], seconds: Seconds, at_most: float) -> Row:
