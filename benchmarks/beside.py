@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 
@@ -22,9 +20,9 @@ from benchmarks.cable import Cable, Network
 from benchmarks.company import Room, log_of
 from benchmarks.notes import Voiced, load
 from benchmarks.report import Figure, Row
-from benchmarks.rivals import Scene, process, xvfb
+from benchmarks.rivals import Scene, xvfb
 from benchmarks.screen import CONTENTS, drawing
-from benchmarks.sharing import knows, share
+from benchmarks.sharing import room_with_display, watched
 from meshchat.units import Seconds
 
 TITLE = "Voice beside a shared screen"
@@ -50,10 +48,8 @@ async def _measure(words: argparse.Namespace) -> list[Row]:
         cable = Cable(places[0], places[1])
         async with lab.stage() as stage:
             scene = Scene(places[0], places[1], stage.folder)
-            with contextlib.ExitStack() as stack:
-                display = stack.enter_context(xvfb(scene))[0]
-                at = replace(scene.sharer, enter=(*scene.sharer.enter, "env", f"DISPLAY={display}"))
-                room = Room(stage, [at, scene.watcher])
+            with xvfb(scene) as (display, _):
+                room = room_with_display(stage, scene, display)
                 return await _talk(room, scene, display, cable, words)
 
 
@@ -64,17 +60,16 @@ async def _talk(room: Room, scene: Scene, display: str, cable: Cable, words: arg
     await asyncio.sleep(LEARN_S)
     alone = time.monotonic()
     await asyncio.sleep(words.seconds)
-    await share(sharer.profile)
-    await lab.poll("the watcher knew of the share", lambda: knows(watcher.profile, sharer.name))
-    look = [sys.executable, "-m", "benchmarks.watching", str(watcher.profile), sharer.name, str(scene.folder / "seen")]
     content = next(each for each in CONTENTS if each.name == "video")
-    with process([*scene.watcher.enter, *look], scene, ""):
-        async with drawing(display, content, words.seconds + LEARN_S + 1, scene.folder / "drawn") as draw:
-            draw()
-            await asyncio.sleep(LEARN_S)
-            beside, before = time.monotonic(), cable.bytes()
-            await asyncio.sleep(words.seconds)
-            mbit = (cable.bytes() - before) * 8 / words.seconds / 1e6
+    async with (
+        watched(room, scene, scene.folder / "seen"),
+        drawing(display, content, words.seconds + LEARN_S + 1, scene.folder / "drawn") as draw,
+    ):
+        draw()
+        await asyncio.sleep(LEARN_S)
+        beside, before = time.monotonic(), cable.bytes()
+        await asyncio.sleep(words.seconds)
+        mbit = (cable.bytes() - before) * 8 / words.seconds / 1e6
     await room.stage.end(sharer, watcher)
     rows = []
     for speaker, listener in ((sharer, watcher), (watcher, sharer)):

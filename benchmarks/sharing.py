@@ -32,19 +32,15 @@ async def meshchat(stage: lab.Stage, scene: Scene) -> AsyncIterator[Running]:
     seen.touch()
     with contextlib.ExitStack() as stack:
         display, drawn_on = stack.enter_context(xvfb(scene))
-        sharer_place = replace(scene.sharer, enter=(*scene.sharer.enter, "env", f"DISPLAY={display}"))
-        room = Room(stage, [sharer_place, scene.watcher])
+        room = room_with_display(stage, scene, display)
         await room.fill(2, 0)
         sharer, watcher = room.peers
         idle = await _idle(sharer.process.pid)
-        await share(sharer.profile)
-        await lab.poll("the watcher knew of the share", lambda: knows(watcher.profile, sharer.name))
-        words = [sys.executable, "-m", "benchmarks.watching", str(watcher.profile), sharer.name, str(seen)]
-        viewer = stack.enter_context(process([*scene.watcher.enter, *words], scene, ""))
-        try:
-            yield Running(display, seen, [sharer.process.pid], [watcher.process.pid, viewer], idle, drawn_on)
-        finally:
-            await stage.end(*room.peers)  # before their display
+        async with watched(room, scene, seen) as viewer:
+            try:
+                yield Running(display, seen, [sharer.process.pid], [watcher.process.pid, viewer], idle, drawn_on)
+            finally:
+                await stage.end(*room.peers)  # before their display
 
 
 async def _idle(number: int) -> float:
@@ -55,13 +51,25 @@ async def _idle(number: int) -> float:
     return 100 * (busy_s([number]) - before) / (time.monotonic() - began)
 
 
-async def share(profile: Path) -> None:
-    """Has the daemon share its display."""
-    async with await control.ControlClient.connect(profile) as daemon:
+def room_with_display(stage: lab.Stage, scene: Scene, display: str) -> Room:
+    """Nobody is in it yet; the first of the two places has that display."""
+    sharer = replace(scene.sharer, enter=(*scene.sharer.enter, "env", f"DISPLAY={display}"))
+    return Room(stage, [sharer, scene.watcher])
+
+
+@contextlib.asynccontextmanager
+async def watched(room: Room, scene: Scene, seen: Path) -> AsyncIterator[int]:
+    """The first in the room shares its display, and a program watches through the second: the program's number."""
+    sharer, watcher = room.peers
+    async with await control.ControlClient.connect(sharer.profile) as daemon:
         await daemon.call(control.ShareStart(fps=FPS, quality=QUALITY))
+    await lab.poll("the watcher knew of the share", lambda: _knows(watcher.profile, sharer.name))
+    words = [sys.executable, "-m", "benchmarks.watching", str(watcher.profile), sharer.name, str(seen)]
+    with process([*scene.watcher.enter, *words], scene, "") as viewer:
+        yield viewer
 
 
-async def knows(profile: Path, alias: str) -> bool:
+async def _knows(profile: Path, alias: str) -> bool:
     """Whether the daemon can watch that member's screen."""
     async with await control.ControlClient.connect(profile) as daemon:
         answer = await daemon.call(control.Screens())
