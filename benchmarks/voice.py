@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import listeners, report
@@ -31,7 +32,7 @@ from benchmarks.scores import Score, score
 from benchmarks.speakers import CAST, speeches
 from benchmarks.traces import SCENARIOS, Scenario
 from meshchat.config import Config
-from meshchat.units import Samples, Seconds
+from meshchat.units import SAMPLE_RATE, Samples, Seconds
 
 TITLE = "Speech through bad networks"
 
@@ -107,7 +108,10 @@ def _programs(alone: bool) -> dict[str, Callable[[Run], Played]]:
     if alone:
         return found
     if listeners.has_gstreamer():
-        found |= {"GStreamer 40 ms": _gstreamer, "GStreamer 40 ms, FEC": _gstreamer_fec}
+        found |= {
+            "GStreamer 40 ms": partial(_gstreamer, fec=False),
+            "GStreamer 40 ms, FEC": partial(_gstreamer, fec=True),
+        }
     else:
         print("GStreamer is left out: apt install python3-gi gir1.2-gstreamer-1.0 gstreamer1.0-plugins-good")
     if listeners.has_aiortc():
@@ -126,25 +130,21 @@ def _ours(run: Run) -> Played:
     return Line(run.scenario, run.seed, run.sound, run.frame_ms, run.bitrate).run()
 
 
-def _gstreamer(run: Run) -> Played:
-    return listeners.gstreamer(
-        listeners.packets(run.scenario, run.seed, run.sound, run.bitrate, False), len(run.sound), 40, False
-    )
-
-
-def _gstreamer_fec(run: Run) -> Played:
-    return listeners.gstreamer(
-        listeners.packets(run.scenario, run.seed, run.sound, run.bitrate, True), len(run.sound), 40, True
-    )
+def _gstreamer(run: Run, *, fec: bool) -> Played:
+    return listeners.gstreamer(_packets(run, fec), len(run.sound), 40, fec)
 
 
 def _aiortc(run: Run) -> Played:
-    return listeners.aiortc(listeners.packets(run.scenario, run.seed, run.sound, run.bitrate, False), len(run.sound))
+    return listeners.aiortc(_packets(run, fec=False), len(run.sound))
+
+
+def _packets(run: Run, fec: bool) -> list[listeners.Packet]:
+    return listeners.packets(run.scenario, run.seed, run.sound, run.bitrate, fec)
 
 
 def _result(program: Callable[[Run], Played], run: Run) -> Result:
     played = program(run)
-    seconds: Seconds = len(run.sound) / 48_000
+    seconds: Seconds = len(run.sound) / SAMPLE_RATE
     return Result(
         score(run.sound, played.sound),
         played.concealed_ms / seconds / 10,
@@ -166,15 +166,12 @@ def _row(scenario: Scenario, program: str, found: list[Result]) -> Row:
             Figure("delay p50", _worst_median(delays), "ms", at_most=scenario.delay_goal_ms if judged else None),
             Figure("p99", max(p99 for _, p99 in delays), "ms"),
             Figure("hole", max(each.score.hole_ms for each in found), "ms"),
-            *_ours_only([each.concealed_percent for each in found], [each.kbit for each in found]),
+            Figure("concealed", statistics.fmean(each.concealed_percent for each in found), "%"),
+            Figure("sound sent", statistics.fmean(each.kbit for each in found), "kbit/s"),
             Figure("sends", statistics.fmean(each.sending_percent for each in found), "% core"),
             Figure("receives", statistics.fmean(each.receiving_percent for each in found), "% core"),
         ),
     )
-
-
-def _ours_only(concealed: list[float], kbit: list[float]) -> tuple[Figure, Figure]:
-    return Figure("concealed", statistics.fmean(concealed), "%"), Figure("sound sent", statistics.fmean(kbit), "kbit/s")
 
 
 def _worst_median(delays: list[tuple[float, float]]) -> float:
