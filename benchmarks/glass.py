@@ -35,7 +35,6 @@ def main(words: list[str]) -> int:
     display: Any = connect()
     root = display.get_setup().roots[0].root
     log, watched = Sightings(Path(words[0])), Display()
-    print("looking", flush=True)
     while True:
         if watched.wait(1.0):
             watched.seen()
