@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import math
 import time
@@ -99,13 +98,8 @@ def _says_so(peer: lab.Peer, ids: set[str], who: str) -> bool:
 
 async def replaced(survivors: list[lab.Peer], dead: str, since: Seconds) -> Seconds:
     """When the last of them followed another."""
-
-    def has_followed(peer: lab.Peer) -> bool:
-        return peer.followed_at(dead, since) is not None
-
-    for peer in survivors:
-        await peer.until("it followed another", functools.partial(has_followed, peer), AGREE_S_MAX)
-    return max(peer.followed_at(dead, since) or math.inf for peer in survivors) - since
+    waited = [await peer.after(since, "it followed another", peer.followed_at, dead, AGREE_S_MAX) for peer in survivors]
+    return max(waited)
 
 
 def changes(peer: lab.Peer, since: Seconds) -> int:

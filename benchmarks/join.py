@@ -18,9 +18,7 @@ import asyncio
 import math
 import statistics
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 from benchmarks import lab, report
 from benchmarks.notes import Voiced, load
@@ -156,10 +154,8 @@ async def _kill_coordinator(stage: lab.Stage, after_s: Seconds) -> Death:
     survivors = [peer for peer in stage.peers if peer is not victim]
     gone, followed = [], []
     for peer in survivors:
-        gone.append(await _after(peer, killed_at, "the dead was gone", partial(peer.left_at, leader, killed_at)))
-        followed.append(
-            await _after(peer, killed_at, "it followed another", partial(peer.followed_at, leader, killed_at))
-        )
+        gone.append(await peer.after(killed_at, "the dead was gone", peer.left_at, leader, ELECT_S_MAX))
+        followed.append(await peer.after(killed_at, "it followed another", peer.followed_at, leader, ELECT_S_MAX))
     await asyncio.sleep(max(0.0, after_s - max(*gone, *followed)))
     await stage.end(victim)
     print(f"  {victim.name} killed: replaced after {max(followed):.2f} s, off every list after {max(gone):.2f} s")
@@ -196,12 +192,6 @@ def _joining_row(joinings: list[Joining]) -> Row:
             Figure("worst", max(whole), "s"),
         ),
     )
-
-
-async def _after(peer: lab.Peer, since: Seconds, what: str, when: Callable[[], Seconds | None]) -> Seconds:
-    """How long after `since` it happened at that peer."""
-    await peer.until(what, lambda: when() is not None, ELECT_S_MAX)
-    return (when() or since) - since
 
 
 def _death_row(findings: Findings) -> Row:

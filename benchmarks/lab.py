@@ -184,6 +184,13 @@ class Peer:
         except TimeoutError:
             raise MeshchatError(f"gave up waiting after {limit_s:.0f} s until {what}, at {self.name}") from None
 
+    async def after(
+        self, since: Seconds, what: str, when: Callable[[str, Seconds], Seconds | None], who: str, limit_s: Seconds
+    ) -> Seconds:
+        """How long after that instant it happened (`left_at`, `followed_at`); waits for it as `until` does."""
+        await self.until(what, lambda: when(who, since) is not None, limit_s)
+        return (when(who, since) or since) - since
+
     async def ready(self) -> Note:
         """When the daemon was ready."""
         await self.until("it was ready", lambda: self.find("ready") is not None)
