@@ -27,7 +27,7 @@ from meshchat.calling.player import Player
 from meshchat.calling.processing import Processing, Wanted
 from meshchat.calling.reports import Reports
 from meshchat.calling.voicefront import VoiceFront
-from meshchat.channels import folded
+from meshchat.channels import folded, silence
 from meshchat.codec import OpusDecoder, OpusEncoder
 from meshchat.config import Config
 from meshchat.errors import Refused
@@ -35,7 +35,6 @@ from meshchat.media.gate import Rule
 from meshchat.media.mixer import Mixer
 from meshchat.media.nack import encode_nack, is_nack
 from meshchat.media.voice import Voice, VoiceStats
-from meshchat.sound.guard import silence
 from meshchat.sound.specs import recording_path
 from meshchat.units import SAMPLE_RATE, PeerId, Samples, Seconds
 

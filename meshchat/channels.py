@@ -11,6 +11,11 @@ import numpy as np
 from meshchat.units import Samples
 
 
+def silence(samples: int, channels: int = 1) -> Samples:
+    """That many zeros, for each of so many channels."""
+    return np.zeros(samples if channels == 1 else (samples, channels), dtype=np.float32)
+
+
 def along(curve: Samples, sound: Samples) -> Samples:
     """A `curve` over time, float32 of shape (n,), so that it can be multiplied with `sound` of n samples."""
     return curve if sound.ndim == 1 else curve[:, None]
@@ -24,3 +29,8 @@ def spread(sound: Samples) -> Samples:
 def folded(sound: Samples) -> Samples:
     """The same with one channel: the mean of two, so that what was in the middle stays as loud as it was."""
     return sound if sound.ndim == 1 else sound.mean(axis=1, dtype=np.float32)
+
+
+def fitted(sound: Samples, channels: int) -> Samples:
+    """The same with so many channels."""
+    return folded(sound) if channels == 1 else spread(sound)

@@ -10,6 +10,7 @@ import ctypes
 
 import numpy as np
 
+from meshchat.channels import silence
 from meshchat.errors import WireError
 from meshchat.opus.library import Library, created, freed_with, library
 from meshchat.opus.packets import PACKET_BYTES_MAX, PACKET_SAMPLES_MAX, has_recovery, packet_channels, packet_samples
@@ -134,7 +135,7 @@ class OpusEncoder:
         self._repeating = False
         self.frame_samples = round(frame_ms * SAMPLE_RATE / 1000)
         self.channels = channels
-        self._frame = np.zeros(self.frame_samples if channels == 1 else (self.frame_samples, channels), np.float32)
+        self._frame = silence(self.frame_samples, channels)
         self._frame_at = self._frame.ctypes.data
         self._packet = ctypes.create_string_buffer(packet_bytes_max)
         speech = _APPLICATION_LOW_DELAY if self._low_delay else _APPLICATION_VOIP
@@ -224,7 +225,7 @@ class OpusDecoder:
 
     def set_channels(self, channels: int) -> None:
         """Gives one channel or two from now on, and forgets what came before. `AudioError` where memory is short."""
-        self._sound = np.zeros((PACKET_SAMPLES_MAX, 2)[:channels], np.float32)
+        self._sound = silence(PACKET_SAMPLES_MAX, channels)
         self._sound_at = self._sound.ctypes.data
         self._state = _DecoderState(self._library, channels)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from meshchat.channels import along
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 
 NOTES_HZ = (523.25, 659.26, 783.99)
@@ -42,6 +43,6 @@ class Chime:
         if at >= len(self._notes):
             return
         part = self._notes[at : at + len(sound)]
-        sound[: len(part)] += part if sound.ndim == 1 else part[:, None]
+        sound[: len(part)] += along(part, sound)
         np.clip(sound, -1.0, 1.0, out=sound)
         self._at = at + len(part)

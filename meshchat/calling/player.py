@@ -23,7 +23,7 @@ import numpy as np
 
 from meshchat.calling.musicencoder import MusicEncoder
 from meshchat.calling.outgoing import Outgoing
-from meshchat.channels import along
+from meshchat.channels import along, silence
 from meshchat.codec import OpusDecoder
 from meshchat.media.arrivals import Arrival
 from meshchat.media.limiter import Limiter
@@ -32,7 +32,6 @@ from meshchat.media.voice import Voice
 from meshchat.sframe import music_key
 from meshchat.sound.ahead import ReadAhead
 from meshchat.sound.files import FileSource
-from meshchat.sound.guard import silence
 from meshchat.sound.pace import Pacer
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 from meshchat.wire import music_ssrc

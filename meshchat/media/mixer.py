@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from meshchat.channels import along
+from meshchat.channels import along, silence
 from meshchat.media.limiter import Limiter
 from meshchat.units import Samples, Seconds
 
@@ -48,8 +48,8 @@ class Mixer:
         self._heard = 1.0
         self._channels: dict[Hashable, _Channel] = {}
         self._limiter = Limiter()
-        self._sum = self._weighed = np.zeros(0, np.float32)
-        self._wide_sum = self._wide_weighed = np.zeros((0, 2), np.float32)
+        self._sum = self._weighed = silence(0)
+        self._wide_sum = self._wide_weighed = silence(0, 2)
 
     def add(self, key: Hashable, source: Source) -> None:
         """From the next pull on `source` is heard; it replaces one of the same key."""
@@ -62,7 +62,7 @@ class Mixer:
     def pull(self, samples: int, now: Seconds) -> Samples:
         """The next `samples` of everything: float32, shape (samples,) or (samples, 2), -1..1, until the next pull."""
         if len(self._sum) != samples:
-            self._sum, self._weighed = np.zeros(samples, np.float32), np.zeros(samples, np.float32)
+            self._sum, self._weighed = silence(samples), silence(samples)
         self._sum.fill(0.0)
         silent, wide = True, False
         for channel in self._channels.copy().values():
@@ -88,7 +88,7 @@ class Mixer:
 
     def _open_wide(self, samples: int) -> None:
         if len(self._wide_sum) != samples:
-            self._wide_sum, self._wide_weighed = np.zeros((samples, 2), np.float32), np.zeros((samples, 2), np.float32)
+            self._wide_sum, self._wide_weighed = silence(samples, 2), silence(samples, 2)
         self._wide_sum.fill(0.0)
 
     def _mix(self, channel: _Channel, sound: Samples) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meshchat.channels import spread
+from meshchat.channels import silence, spread
 from meshchat.units import Samples
 
 HISTORY_SAMPLES = 1920
@@ -22,7 +22,7 @@ class Tape:
     """A first-in first-out of samples whose recent past can still be read and whose end can be taken back."""
 
     def __init__(self) -> None:
-        self._sound = np.zeros(_FIRST_CAPACITY, np.float32)
+        self._sound = silence(_FIRST_CAPACITY)
         self._read = HISTORY_SAMPLES
         self._write = HISTORY_SAMPLES
         self._ending = self._sound[:0]
@@ -76,7 +76,7 @@ class Tape:
     def clear(self, channels: int = 1) -> None:
         """Forgets everything: before the next sound, which has so many channels, there was silence."""
         if self._sound.ndim != channels:
-            self._sound = np.zeros((_FIRST_CAPACITY, 2)[:channels], np.float32)
+            self._sound = silence(_FIRST_CAPACITY, channels)
             self._ending = self._sound[:0]
         self._read = self._write = HISTORY_SAMPLES
         self._sound[:HISTORY_SAMPLES] = 0.0

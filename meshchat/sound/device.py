@@ -20,9 +20,10 @@ import time
 from abc import ABC, abstractmethod
 from typing import Literal, Protocol
 
+from meshchat.channels import silence
 from meshchat.sound.choose import choose, full_name
 from meshchat.sound.driver import DeviceStream, Ended, PortAudio, SoundDevice, Way
-from meshchat.sound.guard import GuardedFrames, GuardedPull, Notify, OnFrame, Pull, guarded_notify, silence
+from meshchat.sound.guard import GuardedFrames, GuardedPull, Notify, OnFrame, Pull, guarded_notify
 from meshchat.sound.pace import Pacer
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from meshchat.channels import silence
 from meshchat.errors import AudioError
-from meshchat.sound.guard import Notify, guarded_notify, silence
+from meshchat.sound.guard import Notify, guarded_notify
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 
 READ_FRAMES = 2048

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from meshchat.channels import silence
 from meshchat.units import Samples, Seconds
 
 log = logging.getLogger(__name__)
@@ -23,11 +24,6 @@ Pull = Callable[[int, Seconds], Samples]
 
 Notify = Callable[[str], None]
 """Takes one sentence for a person; called on any of the sound threads."""
-
-
-def silence(samples: int, channels: int = 1) -> Samples:
-    """That many zeros, for each of so many channels."""
-    return np.zeros(samples if channels == 1 else (samples, channels), dtype=np.float32)
 
 
 class GuardedFrames:

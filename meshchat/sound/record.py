@@ -18,9 +18,9 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from meshchat.channels import folded, spread
+from meshchat.channels import fitted, silence
 from meshchat.errors import AudioError
-from meshchat.sound.guard import Notify, guarded_notify, silence
+from meshchat.sound.guard import Notify, guarded_notify
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 from meshchat.urgency import put_daemon_next
 
@@ -129,7 +129,7 @@ class Recorder:
                 return
             if gap > 0:
                 self._waiting.append(silence(gap, self._channels))
-            self._waiting.append((folded(block) if self._channels == 1 else spread(block)).copy())
+            self._waiting.append(fitted(block, self._channels).copy())
             self._waiting_samples += gap + len(block)
 
     def describe(self) -> str:

@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 import numpy as np
 import soxr
 
-from meshchat.channels import folded, spread
-from meshchat.sound.guard import OnFrame, Pull, silence
+from meshchat.channels import fitted, folded, silence
+from meshchat.sound.guard import OnFrame, Pull
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 from meshchat.urgency import put_sound_first
 
@@ -127,8 +127,7 @@ class OutputTurns(_Turns):
         for _ in range(PULLS_PER_TURN_MAX):
             if len(self._ready) >= frames:
                 break
-            pulled = self._pull(self._block_samples, time.monotonic())
-            block = folded(pulled) if self.channels == 1 else spread(pulled)
+            block = fitted(self._pull(self._block_samples, time.monotonic()), self.channels)
             made = block if self._resampler is None else self._resampler.resample_chunk(block)
             self._ready = np.concatenate([self._ready, made])
         played, self._ready = self._ready[:frames], self._ready[frames:]

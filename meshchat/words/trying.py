@@ -14,9 +14,9 @@ import numpy as np
 
 from meshchat.audio import End, open_microphone, open_speaker
 from meshchat.calling.exchange import trouble_after
+from meshchat.channels import silence
 from meshchat.errors import AudioError
 from meshchat.media.level import LEVEL_SILENT, loudness_db
-from meshchat.sound.guard import silence
 from meshchat.sound.specs import FileSpec, parse_speaker
 from meshchat.units import SAMPLE_RATE, Samples, Seconds
 
