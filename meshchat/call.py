@@ -27,7 +27,7 @@ from meshchat.calling.player import Player
 from meshchat.calling.processing import Processing, Wanted
 from meshchat.calling.reports import Reports
 from meshchat.calling.voicefront import VoiceFront
-from meshchat.channels import folded, silence
+from meshchat.channels import silence
 from meshchat.codec import OpusDecoder, OpusEncoder
 from meshchat.config import Config
 from meshchat.errors import Refused
@@ -264,7 +264,7 @@ class Call:
         """The mix, as a copy: while speakers are exchanged one may still hold its last block when the other pulls."""
         sound = self._mixer.pull(samples, now).copy()
         self.chime.add(sound)
-        self.front.played(folded(sound))
+        self.front.played(sound)
         return sound
 
     def _opener(self, spec: str, music: bool) -> Callable[[Callable[[str], None]], Microphone]:

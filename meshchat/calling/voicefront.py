@@ -58,12 +58,15 @@ class VoiceFront:
         self._outgoing.begin_anew()
 
     def played(self, sound: Samples) -> None:
-        """What the speaker plays now, on its thread."""
+        """What the speaker plays now, on its thread; of one channel or two, and kept, so not to be changed."""
         cleaner, watch = self.cleaner, self.watch
+        if cleaner is None and watch is None:
+            return
+        heard = folded(sound)
         if cleaner is not None:
-            cleaner.played(sound)
+            cleaner.played(heard)
         if watch is not None:
-            watch.played(sound)
+            watch.played(heard)
 
     def frame(self, samples: Samples, at: Seconds) -> None:
         """One frame from the microphone, on its thread."""
