@@ -51,13 +51,13 @@ class Processing:
     @property
     def done(self) -> Wishes:
         """What is done now."""
-        cleaner = None if self._front.music else self._front.cleaner
+        cleaner = self._in_use
         return cleaner.wishes if cleaner else Wishes()
 
     @property
     def late_ms(self) -> float:
         """By how much the sound is late through it."""
-        cleaner = None if self._front.music else self._front.cleaner
+        cleaner = self._in_use
         return 1000 * cleaner.late_samples / SAMPLE_RATE if cleaner else 0.0
 
     @property
@@ -83,6 +83,10 @@ class Processing:
             self._do(self._wanted)
         except AudioError as error:
             self._notify(f"{error}; sound goes out as it is")
+
+    @property
+    def _in_use(self) -> Cleaner | None:
+        return None if self._front.music else self._front.cleaner
 
     def _do(self, wanted: Wanted) -> None:
         """Raises `AudioError`, and then nothing changed."""
