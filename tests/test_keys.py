@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 
+from meshchat.calling.derived import DerivedKeys
 from meshchat.calling.incoming import Incoming
 from meshchat.codec import OpusDecoder
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice
 from meshchat.peers.keyring import SETTLE_S, USE_S_MAX, Keyring
 from meshchat.peers.messages import Key
-from meshchat.sframe import STEP_BITS, STEPS_MAX, SendKey, ratchet
+from meshchat.sframe import REPLAY_WINDOW, STEP_BITS, STEPS_MAX, ReceiveKey, SendKey, music_key, ratchet
 from meshchat.units import PeerId, RoomId
 from meshchat.wire import PAYLOAD_TYPE_OPUS, media_header
 
@@ -100,3 +101,14 @@ def test_forged_steps_cost_a_bounded_number_of_keys() -> None:
         there.datagram(packet(Key(ROOM, key.ssrc, forged, bytes(32)), forged), 1.0)
     assert len(flow.ahead) == STEPS_MAX
     assert opened(there, packet(key, 1))
+
+
+def test_what_comes_of_a_key_is_made_once_and_goes_with_it() -> None:
+    one, other, again = (ReceiveKey(key_id, bytes((fill,)) * 32) for key_id, fill in ((1, 1), (2, 2), (2, 1)))
+    derived = DerivedKeys(music_key, REPLAY_WINDOW)
+    first = derived.of(one, [one])
+    assert first.base_key == music_key(one.base_key)
+    assert derived.of(other, [one, other]) is not first
+    assert derived.of(one, [one, other]) is first
+    assert derived.of(again, [again]).key_id == again.key_id
+    assert derived.of(one, [one, again]) is not first

@@ -11,13 +11,10 @@ The key comes of the one for the sender's sound, so a member could breathe in an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from meshchat.sframe import SendKey, breath_key
+from meshchat.wire import LEVEL_SILENT, PAYLOAD_TYPE_BREATH, media_header
 
-from meshchat.errors import WireError
-from meshchat.sframe import ReceiveKey, SendKey, breath_key
-from meshchat.wire import LEVEL_SILENT, PAYLOAD_TYPE_BREATH, MediaPacket, media_header
-
-WINDOW = 64
+BREATH_WINDOW = 64
 """Breaths behind the newest that may still come."""
 
 
@@ -45,24 +42,3 @@ class Breath:
         self._sequence = (self._sequence + 1) & 0xFFFF
         header = media_header(PAYLOAD_TYPE_BREATH, False, self._sequence, 0, self._ssrc, LEVEL_SILENT, False)
         return header + self._key.seal(header, b"")
-
-
-class Breathing:
-    """One member's, as they come; everything on the port's thread."""
-
-    def __init__(self) -> None:
-        self._keys: dict[bytes, ReceiveKey] = {}
-        """By the base key of the sound's. Each stays for as long as that one, for it knows which breaths have come."""
-
-    def opens(self, packet: MediaPacket, key: ReceiveKey, held: Iterable[ReceiveKey]) -> bool:
-        """Whether that is a fresh breath of the member that seals its sound with `key`, one of those `held`."""
-        ours = self._keys.get(key.base_key)
-        if ours is None:
-            bases = {each.base_key for each in held}
-            self._keys = {base: known for base, known in self._keys.items() if base in bases}
-            ours = self._keys[key.base_key] = ReceiveKey(key.key_id, breath_key(key.base_key), WINDOW)
-        try:
-            ours.open(packet.header, packet.payload)
-        except WireError:
-            return False
-        return True

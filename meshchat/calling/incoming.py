@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from meshchat.calling.breath import Breathing
+from meshchat.calling.breath import BREATH_WINDOW
+from meshchat.calling.derived import DerivedKeys
 from meshchat.errors import WireError
 from meshchat.media.arrivals import Arrival
 from meshchat.media.copies import Copy, split_copies
 from meshchat.media.evening import Evened
 from meshchat.media.mixer import Mixer
 from meshchat.media.voice import Voice
-from meshchat.sframe import STEP_BITS, ReceiveKey, music_key, peek, ratchet
+from meshchat.sframe import REPLAY_WINDOW, STEP_BITS, ReceiveKey, breath_key, music_key, peek, ratchet
 from meshchat.units import PeerId, Seconds
 from meshchat.wire import (
     PAYLOAD_TYPE_BREATH,
@@ -53,15 +54,14 @@ class Inflow:
     """Those that we were told, by key id, oldest first; replaced as a whole."""
     ahead: dict[int, ReceiveKey] = field(default_factory=dict)
     """Those that come of them by the ratchet; only the port's thread adds to it."""
-    breathing: Breathing = field(default_factory=Breathing)
+    breath_keys: DerivedKeys = field(default_factory=lambda: DerivedKeys(breath_key, BREATH_WINDOW))
     heard_at: Seconds | None = None
     """When a packet last opened."""
     bytes_received: int = 0
     """Of packets that opened, headers and seal included."""
     music: Voice | None = None
     """What it plays besides, or has played."""
-    music_keys: dict[int, ReceiveKey] = field(default_factory=dict)
-    """Those that come of the others, by key id; only the port's thread adds to it."""
+    music_keys: DerivedKeys = field(default_factory=lambda: DerivedKeys(music_key, REPLAY_WINDOW))
     music_gain: float = 1.0
     """The gain for what it plays, whether it does or not."""
     played_at: Seconds | None = None
@@ -72,6 +72,11 @@ class Inflow:
         self.voice.gain, self.music_gain = gain, music_gain
         if self.music:
             self.music.gain = music_gain
+
+    def held(self) -> Iterator[ReceiveKey]:
+        """The keys of its voice."""
+        yield from self.keys.values()
+        yield from self.ahead.values()
 
     def streams(self) -> Iterator[tuple[int, Voice]]:
         """What comes from it, with the number of each stream."""
@@ -151,7 +156,7 @@ class Incoming:
         if inflow is None or (inflow.ssrc == ssrc and (key_id in inflow.keys or key_id in inflow.ahead)):
             return
         if inflow.ssrc != ssrc:
-            inflow.ssrc, inflow.keys, inflow.ahead, inflow.music_keys = ssrc, {}, {}, {}
+            inflow.ssrc, inflow.keys, inflow.ahead = ssrc, {}, {}
         keys = {**inflow.keys, key_id: ReceiveKey(key_id, base_key)}
         inflow.keys = dict(list(keys.items())[-KEYS_MAX:])
         self._index()
@@ -175,11 +180,9 @@ class Incoming:
 
     def _open(self, flow: Inflow, packet: MediaPacket, key: ReceiveKey, now: Seconds) -> bool:
         if packet.payload_type == PAYLOAD_TYPE_BREATH:
-            opened = flow.breathing.opens(packet, key, (*flow.keys.values(), *flow.ahead.values()))
-            flow.heard_at = now if opened else flow.heard_at
-            return opened
+            return self._breathed(flow, packet, key, now)
         is_music = packet.ssrc != flow.ssrc
-        key = _for_music(flow, key) if is_music else key
+        key = flow.music_keys.of(key, flow.held()) if is_music else key
         before = key.replayed
         try:
             payload = key.open(packet.header, packet.payload)
@@ -203,6 +206,14 @@ class Incoming:
             self._ask(flow.peer, packet.ssrc, missing, voice.asking_times)
         return True
 
+    def _breathed(self, flow: Inflow, packet: MediaPacket, key: ReceiveKey, now: Seconds) -> bool:
+        try:
+            flow.breath_keys.of(key, flow.held()).open(packet.header, packet.payload)
+        except WireError:
+            return False
+        flow.heard_at = now
+        return True
+
     def _music(self, flow: Inflow, now: Seconds) -> Voice:
         """The player of what a member plays, in the mix from its first packet on."""
         flow.played_at = now
@@ -220,16 +231,6 @@ class Incoming:
             for ssrc in (flow.ssrc, music_ssrc(flow.ssrc)) if flow.ssrc is not None else ():
                 table[ssrc] = (*table.get(ssrc, ()), flow)[:STREAMS_PER_SSRC_MAX]
         self._by_ssrc = table
-
-
-def _for_music(flow: Inflow, key: ReceiveKey) -> ReceiveKey:
-    """The key of what a member plays that comes of a `key` of its voice, made once; those of forgotten ones go."""
-    found = flow.music_keys.get(key.key_id)
-    if found is None:
-        found = ReceiveKey(key.key_id, music_key(key.base_key))
-        known = {each: kept for each, kept in flow.music_keys.items() if each in flow.keys or each in flow.ahead}
-        flow.music_keys = {**known, key.key_id: found}
-    return found
 
 
 def _stepped(flow: Inflow, key_id: int) -> ReceiveKey | None:
