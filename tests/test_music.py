@@ -14,6 +14,7 @@ import soundfile
 from meshchat.call import Call
 from meshchat.calling.incoming import Incoming
 from meshchat.calling.musicencoder import MusicEncoder
+from meshchat.calling.outgoing import Outgoing
 from meshchat.channels import spread
 from meshchat.codec import OpusDecoder, packet_channels
 from meshchat.config import Config
@@ -123,6 +124,33 @@ def test_each_frame_is_coded_with_the_channels_it_has() -> None:
     for sound in (tones(0.01, MIDDLE_HZ), tones(0.01, LEFT_HZ, RIGHT_HZ), tones(0.01, MIDDLE_HZ)):
         assert packet_channels(encoder.encode(sound)) == sound.ndim
     encoder.set_expected_loss(10)
+
+
+class Told:
+    """An encoder that remembers which loss it was told last."""
+
+    frame_samples = FRAME
+    loss = 0.0
+
+    def encode(self, frame: Samples) -> bytes:
+        return b"opus"
+
+    def begin_anew(self) -> None:
+        pass
+
+    def set_expected_loss(self, percent: float) -> None:
+        self.loss = percent
+
+
+def test_an_encoder_that_comes_back_is_told_what_is_lost_by_then() -> None:
+    voice, music = Told(), Told()
+    outgoing = Outgoing(voice, lambda datagram: None)
+    outgoing.use_key(7, 1, KEY)
+    for encoder, loss in ((voice, 20.0), (music, 0.0), (voice, 0.0)):
+        outgoing.use_encoder(encoder)
+        outgoing.protect(loss, 0)
+        outgoing.frame(tones(0.01, MIDDLE_HZ), 0.0)
+        assert encoder.loss == loss
 
 
 # The device

@@ -72,7 +72,9 @@ class Outgoing:
         self._listen = listen
         self._stream: Stream | None = None
         self._meter = Meter()
-        self._loss = self._loss_set = 0.0
+        self._loss = 0.0
+        self._loss_set: float | None = None
+        """What the encoder was told of it; None: perhaps something of before."""
         self._carried = False
         self._gap = True
 
@@ -100,8 +102,7 @@ class Outgoing:
         """Codes with another one from the next frame on, of the same length."""
         if encoder is not self._encoder:
             encoder.begin_anew()
-            self._loss_set = 0.0
-            self._encoder = encoder
+            self._encoder, self._loss_set = encoder, None
 
     def again(self, peer: PeerId, ssrc: int, sequences: Iterable[int]) -> list[bytes]:
         """The packets of a stream that a member asks for, as they were sent; on the event loop."""
@@ -174,5 +175,5 @@ class Outgoing:
         loss = 0.0 if self._carried and self.copies else self._loss
         if self._loss_set != loss:
             self._loss_set = loss
-            self._encoder.set_expected_loss(self._loss_set)
+            self._encoder.set_expected_loss(loss)
         return self._encoder.encode(samples)
