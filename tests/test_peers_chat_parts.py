@@ -103,6 +103,19 @@ def test_one_neighbour_alone_backs_nobody() -> None:
     assert pushed_to() == far
 
 
+def test_who_is_gone_without_a_word_backs_nobody() -> None:
+    made = village("ann", "liar", "accomplice", "eve")
+    ann, liar, accomplice, _ = made.peers.values()
+    chat, far = chat_of(made, "ann"), FREE_MAX + 10 * LEAP_MS
+    tally = Tally(0, far, "0" * 16)
+    made.crash("accomplice")
+    made.run(0.1)
+    chat._views[accomplice.id].tally = tally
+    made.run(10)
+    chat.received(ann.node.links[liar.id], Beat(1, 0, 0, None, False, None, 1, tally=tally))
+    assert chat.clock.read(made.clock(ann)) < FREE_MAX + 2 * LEAP_MS
+
+
 # The pile
 
 

@@ -51,6 +51,7 @@ KNOWN = (
     20657,
     30239,
     40014,
+    80145,
 )
 """Seeds that once found a mistake."""
 

@@ -343,6 +343,7 @@ class Room:
         link = self._circle.links.get(peer)
         if link and link.admitted:
             link.admitted = False
+            self.chat.unlinked(peer, goodbye=False)
             self.watch.detach(peer, goodbye=False)
             self._circle.drops.append((peer, reason))
         if self.election.leader == peer:
