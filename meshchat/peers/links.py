@@ -170,14 +170,10 @@ class Link:
     def will_do_with_a_breath(self, beat: Beat, every: Seconds, now: Seconds) -> bool:
         """Whether `beat` would tell nothing: the last one told the same, and so did theirs, not too long ago."""
         said, enough = self.said, (BREATHS if self.is_deaf else BREATHS_HEARD) * every
-        if said is None or now - self.beaten_at >= enough or not (said.hears_leader and self.hears_leader):
+        if said is None or now - self.beaten_at >= enough or not beat.hears_leader:
             return False
-        if (beat.tally and beat.tally.early) != (said.tally and said.tally.early):
-            return False
-        ours = (beat.hears_leader, beat.claim, beat.roster, beat.book, _lines(beat.tally))
         return (
-            ours == (True, said.claim, said.roster, said.book, _lines(said.tally))
-            and ours == (True, self.claim, self.roster, self.book, _lines(self.tally))
+            _news(beat) == _news(said) == _news(self)
             and beat.every_ms == said.every_ms
             and self._shows_our_clock(beat.tally, now)
         )
@@ -212,6 +208,8 @@ class Link:
             self.rtt_ms = old + RTT_WEIGHT * (sample_ms - old)
 
 
-def _lines(tally: Tally | None) -> tuple[object, ...]:
-    """Which lines of the chat that is about, whenever it was told."""
-    return (tally.floor, tally.digest, tally.early) if tally else ()
+def _news(told: Beat | Link) -> tuple[object, ...]:
+    """What either side says of the room, whenever it was told."""
+    tally = told.tally
+    lines = (tally.floor, tally.digest, tally.early) if tally else ()
+    return (told.hears_leader, told.claim, told.roster, told.book, lines)
