@@ -92,15 +92,19 @@ class Circle:
         """How many signs of life we hear each second, and give, if others have as many links as we."""
         return len(self.links) / self.every
 
+    def count(self, messages: int) -> None:
+        """So many were said or heard just now, other than signs of life that we hear."""
+        self.load.add(messages, self.now, self.beats_per_s)
+
     def beat(self, link: Link, beat: Beat) -> None:
         """Wishes that a beat be sent."""
-        self.load.add(1, self.now, self.beats_per_s)
+        self.count(1)
         link.beaten(beat, self.every, self.now)
         self.wishes.append(out.Send(link.peer, beat))
 
     def send(self, peer: PeerId, message: Message) -> None:
         """Wishes that a message be sent, other than a beat. It is a sign of life too: a beat can wait for once."""
-        self.load.add(1, self.now, self.beats_per_s)
+        self.count(1)
         self.wishes.append(out.Send(peer, message))
         link = self.links.get(peer)
         if link:

@@ -67,7 +67,7 @@ class Pulse:
         for link in told:
             link.spoken_at = now
         if told:
-            circle.load.add(len(told), now, circle.beats_per_s)
+            circle.count(len(told))
             circle.wishes.append(out.Breathe(tuple(link.peer for link in told)))
 
     def _is_new(self, link: Link) -> bool:
@@ -79,4 +79,4 @@ class Pulse:
     def hear(self, message: Message) -> None:
         """Somebody said that: if it is more than a sign of life, it counts."""
         if not isinstance(message, Beat):
-            self._circle.load.add(1, self._circle.now, self._circle.beats_per_s)
+            self._circle.count(1)
