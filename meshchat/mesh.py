@@ -328,10 +328,10 @@ class Mesh:
                 self._log_message("out", connections[0], message)
 
     def _breathe(self, peers: Sequence[PeerId]) -> None:
-        datagram, routes = self.breath(), self.media_routes
-        for peer in peers if datagram else ():
-            if datagram and peer in routes:
-                self.port.send(datagram, routes[peer])
+        datagram = self.breath()
+        for peer in peers:
+            if datagram and (route := self.media_routes.get(peer)):
+                self.port.send(datagram, route)
 
     def _link(self, connection: Connection, now: Seconds) -> None:
         peer, route = connection.peer, connection.route

@@ -113,8 +113,8 @@ class Villager:
 
     def reading(self, now: Seconds) -> int | None:
         """What the room's clock shows to it; None for those whose clock nobody has to follow."""
-        counts = self.alive and self.honest and self.node.room
-        return self.node.room.chat.clock.read(self.clock(now)) if counts and self.node.room else None
+        room = self.node.room
+        return room.chat.clock.read(self.clock(now)) if room and self.alive and self.honest else None
 
     def note_arrival(self, readings: Iterable[int | None], now: Seconds) -> None:
         """It entered a room, whose clock shows these times to others."""
