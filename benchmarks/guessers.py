@@ -6,9 +6,7 @@ is answered. After some tries it goes, and another with a new key takes its plac
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import threading
 import time
 from collections import Counter
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from aioquic.quic import events as quic
 
+from benchmarks.clients import Client
 from meshchat.identity import Identity, load_identity
 from meshchat.locks.pake import Guest
 from meshchat.peers.entry import Confirm, Opened, Reply, Ring, Shut
@@ -39,32 +38,22 @@ LIMIT_S: Seconds = 600.0
 """All of them stop after this."""
 
 
-class Guesser:
+class Guesser(Client):
     """One connection, one key."""
 
     def __init__(self, identity: Identity, door: PeerId, room: RoomId, to: tuple[str, int], now: Seconds) -> None:
         self.told: Counter[str] = Counter()
         """What came of its tries: a reason, or `opened`."""
-        self._me, self._door, self._room, self._to = identity.peer_id, door, room, to
+        self._me, self._door, self._room = identity.peer_id, door, room
         self._heard_at = now
         self._guest: Guest | None = None
         self._reader = Reader()
         self._over = False
-        self._core = MutualConnection(configuration=configuration(identity, is_client=True))
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.setblocking(False)
-        self._core.connect(to, now)
-        self._send(now)
+        super().__init__(MutualConnection(configuration=configuration(identity, is_client=True)), to, now)
 
     def step(self, now: Seconds) -> bool:
         """Goes on; returns whether it still has something to say."""
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            while True:
-                self._core.receive_datagram(self._socket.recv(65_536), self._to, now)
-        timer = self._core.get_timer()
-        if timer is not None and timer <= now:
-            self._core.handle_timer(now)
+        self._receive(now)
         while (event := self._core.next_event()) is not None:
             self._take(event, now)
         self._over = self._over or now - self._heard_at > SILENCE_S or self.told.total() >= TRIES_PER_KEY
@@ -72,10 +61,6 @@ class Guesser:
             self._core.close()
         self._send(now)
         return not self._over
-
-    def close(self) -> None:
-        """Lets go of the socket."""
-        self._socket.close()
 
     def _take(self, event: quic.QuicEvent, now: Seconds) -> None:
         match event:
@@ -110,11 +95,6 @@ class Guesser:
 
     def _say(self, message: Message) -> None:
         self._core.send_stream_data(2, encode(message))
-
-    def _send(self, now: Seconds) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            for data, _ in self._core.datagrams_to_send(now):
-                self._socket.sendto(data, self._to)
 
 
 class Crowd:

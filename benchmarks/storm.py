@@ -17,12 +17,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.clients import udp_socket
+from benchmarks.lab import LOOPBACK
 from benchmarks.strangers import Stranger
 from meshchat.identity import Identity
 from meshchat.units import Seconds
 from meshchat.wire import Kind, binding_indication, kind
-
-LOOPBACK = "127.0.0.1"
 
 REMEMBERED = 512
 """Genuine datagrams kept in each direction, of each kind: the newest, and with them what replays are made of."""
@@ -87,14 +87,6 @@ def other_place(rng: random.Random, data: bytes) -> bytes:
 
 QUIC_GARBLES: tuple[Garble, ...] = (flip_bits, flip_early_bits, truncate, extend, replay, overwrite)
 MEDIA_GARBLES: tuple[Garble, ...] = (*QUIC_GARBLES, other_stream, other_place)
-
-
-def udp_socket() -> socket.socket:
-    """A socket on loopback that never waits."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.bind((LOOPBACK, 0))
-    made.setblocking(False)
-    return made
 
 
 @dataclass

@@ -7,15 +7,14 @@ say what no peer would say.
 
 from __future__ import annotations
 
-import contextlib
 import random
-import socket
 from collections.abc import Callable
 
 import msgspec
 from aioquic.quic import events as quic
 from aioquic.quic.crypto import CryptoPair
 
+from benchmarks.clients import Client
 from meshchat.identity import Identity
 from meshchat.peers.messages import (
     Beat,
@@ -83,22 +82,17 @@ class _Garbling(MutualConnection):
         pair.encrypt_packet = garbled  # type: ignore[method-assign]
 
 
-class Stranger:
-    """One unknown client and its socket."""
+class Stranger(Client):
+    """One unknown client."""
 
     def __init__(self, identity: Identity, to: tuple[str, int], rng: random.Random, now: Seconds) -> None:
         self.outcome = "without an answer"
         self._rng = rng
         self._interrupts = False
-        self._to = to
         self._until = now + LIFE_S
-        self._core = _Garbling(configuration=configuration(identity, is_client=True))
-        self._core.rng = rng if rng.random() < 0.6 else None
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.setblocking(False)
-        self._core.connect(to, now)
-        self._send(now)
+        core = _Garbling(configuration=configuration(identity, is_client=True))
+        core.rng = rng if rng.random() < 0.6 else None
+        super().__init__(core, to, now)
 
     @staticmethod
     def first_packet(identity: Identity) -> bytes:
@@ -109,12 +103,7 @@ class Stranger:
 
     def step(self, now: Seconds) -> bool:
         """Goes on; returns whether it still has something to say."""
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            while True:
-                self._core.receive_datagram(self._socket.recv(65_536), self._to, now)
-        timer = self._core.get_timer()
-        if timer is not None and timer <= now:
-            self._core.handle_timer(now)
+        self._receive(now)
         alive = self._take_events(now)
         if now > self._until:
             alive = False
@@ -122,15 +111,6 @@ class Stranger:
                 self._core.close()
         self._send(now)
         return alive
-
-    def close(self) -> None:
-        """Lets go of the socket."""
-        self._socket.close()
-
-    def _send(self, now: Seconds) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            for data, _ in self._core.datagrams_to_send(now):
-                self._socket.sendto(data, self._to)
 
     def _take_events(self, now: Seconds) -> bool:
         while (event := self._core.next_event()) is not None:
