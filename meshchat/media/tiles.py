@@ -117,9 +117,9 @@ class Grid:
                 mask |= (1 << self.columns) - 1 << row * self.columns
                 rects.append(self._rect(row, 0, self.columns))
                 continue
-            if np.array_equal(old[band], new[band]):
-                continue
             differs = old[band] != new[band]
+            if not differs.any():
+                continue
             columns = differs.any(axis=0)
             cells = np.flatnonzero(np.logical_or.reduceat(columns, self._starts))
             bits = sum(1 << cell for cell in cells.tolist())
