@@ -118,12 +118,12 @@ class Desk:
             self._motion = (
                 0 if moved or mask.bit_count() < MOTION_SHARE * self.grid.all.bit_count() else self._motion + 1
             )
-        self._scrolled = (_around(moved), moved[0].rise) if moved else None
+        self._scrolled = (_around(moved), moved[0].y - moved[0].to.y) if moved else None
         if moved:
             mask |= self._carry_out(moved, new)
             changes = self.grid.changes(self._picture, new, self._beside(moved, rows))
             mask, rects = mask | changes.mask, changes.rects
-        self._todo = [Copy(move.to, move.to.x, move.to.y + move.rise) for move in moved]
+        self._todo = [*moved]
         for rect in rects:
             rect.of(self._picture)[:] = rect.of(new)
             self._todo += split(rect)
@@ -227,17 +227,18 @@ class Desk:
         """Whether all of it is taken to change, as it did in the last pictures; now and then it is looked at again."""
         return self._motion >= MOTION_PICTURES and self.number % SEARCH_REST != 0
 
-    def _carry_out(self, moved: tuple[scroll.Move, ...], new: Pixels) -> Mask:
+    def _carry_out(self, moved: tuple[Copy, ...], new: Pixels) -> Mask:
         """Brings what moved into our picture; the cells of it."""
         mask = 0
         for move in moved:
-            mask |= self.grid.cells(move.to)
+            cells = self.grid.cells(move.to)
+            mask |= cells
             if self._blurred & self.grid.cells(move.source):
-                self._blurred |= self.grid.cells(move.to)
+                self._blurred |= cells
             move.to.of(self._picture)[:] = move.to.of(new)  # the same as a copy within ours, which would take twice
         return mask
 
-    def _beside(self, moved: tuple[scroll.Move, ...], rows: Rows | None) -> Rows | None:
+    def _beside(self, moved: tuple[Copy, ...], rows: Rows | None) -> Rows | None:
         """The rows that may still differ: not those that moved as a whole."""
         if any(move.to.width < self.grid.width for move in moved):
             return rows
@@ -245,7 +246,7 @@ class Desk:
         ends = [*sorted(move.to.y for move in moved), self.grid.height]
         return tuple((top, end) for top, end in zip(tops, ends, strict=True) if top < end)
 
-    def _moves(self, new: Pixels, mask: Mask) -> tuple[scroll.Move, ...]:
+    def _moves(self, new: Pixels, mask: Mask) -> tuple[Copy, ...]:
         if mask.bit_count() < scroll.CELLS_MIN:
             return ()
         if self._in_vain >= IN_VAIN_MAX and self.number % SEARCH_REST:
@@ -260,7 +261,7 @@ class Desk:
         return mask
 
 
-def _around(moved: tuple[scroll.Move, ...]) -> Rect:
+def _around(moved: tuple[Copy, ...]) -> Rect:
     """The box in which all of that moved."""
     left, top = min(each.to.x for each in moved), min(min(each.to.y, each.source.y) for each in moved)
     right = max(each.to.x + each.to.width for each in moved)

@@ -11,11 +11,11 @@ What moves sideways, by parts of a pixel, or turns, is sent as any other change.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from meshchat.media.operations import Copy
 from meshchat.media.tiles import CELL, Grid, Mask, Rect
 from meshchat.units import Pixels
 
@@ -49,29 +49,19 @@ PLACES_MAX = 4
 _WEIGHTS = np.random.default_rng(1).integers(1, 1 << 63, SAMPLES, dtype=np.uint64) | np.uint64(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A part of the picture that is to be copied from elsewhere in it: from `rise` rows further down, or up if < 0."""
-
-    to: Rect
-    rise: int
-
-    @property
-    def source(self) -> Rect:
-        """Where it stood."""
-        return Rect(self.to.x, self.to.y + self.rise, self.to.width, self.to.height)
-
-
-def moves(grid: Grid, old: Pixels, new: Pixels, mask: Mask) -> tuple[Move, ...]:
+def moves(grid: Grid, old: Pixels, new: Pixels, mask: Mask) -> tuple[Copy, ...]:
     """What moved up or down among the changed cells; copied in this order, it turns the old picture into the new."""
-    found: list[Move] = []
+    found: list[Copy] = []
     for box in places(grid, mask)[:PLACES_MAX]:
         found += _in_box(box, box.of(old), box.of(new), _voted(box.of(old), box.of(new)))
     return tuple(found[:MOVES_MAX])
 
 
-def again(box: Rect, rise: int, old: Pixels, new: Pixels) -> tuple[Move, ...]:
-    """What moved in that box if most of it moved by `rise` rows, as it did in the picture before; else nothing."""
+def again(box: Rect, rise: int, old: Pixels, new: Pixels) -> tuple[Copy, ...]:
+    """What moved in that box if most of it moved by `rise` rows, as it did in the picture before; else nothing.
+
+    It stood `rise` rows further down, or up if < 0.
+    """
     down = max(0, -rise)
     rows = slice(down, down + box.height - abs(rise), SAMPLE_ROWS)
     after, before = box.of(new)[rows], box.of(old)[rise + down :][: box.height - abs(rise) : SAMPLE_ROWS]
@@ -103,7 +93,7 @@ def places(grid: Grid, mask: Mask) -> list[Rect]:
     return sorted(boxes, key=lambda box: -box.area)
 
 
-def _in_box(box: Rect, old: Pixels, new: Pixels, rise: int) -> list[Move]:
+def _in_box(box: Rect, old: Pixels, new: Pixels, rise: int) -> list[Copy]:
     if rise == 0:
         return []
     down = max(0, -rise)
@@ -115,7 +105,8 @@ def _in_box(box: Rect, old: Pixels, new: Pixels, rise: int) -> list[Move]:
         whole = [(top, bottom) for top, bottom in _runs(rows) if bottom - top >= ROWS_MIN]
         aside = _aside(same, first, end, _between(whole, height))
         for top, bottom, left, right in [*((*each, first, end) for each in whole), *aside]:
-            found.append(Move(Rect(box.x + left, box.y + down + top, right - left, bottom - top), rise))
+            to = Rect(box.x + left, box.y + down + top, right - left, bottom - top)
+            found.append(Copy(to, to.x, to.y + rise))
     # In this order no copy overwrites what a later one needs: upward moves from the top, downward from the bottom.
     return sorted(found, key=lambda move: move.to.y if rise > 0 else -move.to.y)
 
