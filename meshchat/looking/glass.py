@@ -22,7 +22,7 @@ from meshchat.looking.follow import Arrival, Follower, Incoming
 from meshchat.looking.numbers import Numbers
 from meshchat.looking.place import UNIT, Place, actual, fitted, kept, moved, piece, zoomed
 from meshchat.media.operations import Size
-from meshchat.media.tiles import Rect
+from meshchat.media.tiles import Rect, around
 from meshchat.units import Pixels, Seconds, safe_text
 
 FIRST_S: Seconds = 10.0
@@ -149,7 +149,7 @@ class Glass:
     # What is drawn
 
     def _draw_changes(self) -> None:
-        parts = self._changed if len(self._changed) <= PARTS_MAX else [_around(self._changed)]
+        parts = self._changed if len(self._changed) <= PARTS_MAX else [around(self._changed)]
         self._changed = []
         self._draw([each for part in parts if (each := self._draw_part(part))])
         now = time.monotonic()
@@ -263,12 +263,6 @@ def _surface(picture: Pixels) -> pygame.Surface:
     surface = pygame.image.frombuffer(picture.data, picture.shape[::-1], "BGRA")
     surface.set_alpha(None)  # it is opaque, whatever its fourth byte says
     return surface
-
-
-def _around(parts: list[Rect]) -> Rect:
-    left, top = min(each.x for each in parts), min(each.y for each in parts)
-    right, bottom = max(each.x + each.width for each in parts), max(each.y + each.height for each in parts)
-    return Rect(left, top, right - left, bottom - top)
 
 
 def show(address: str, alias: str) -> None:

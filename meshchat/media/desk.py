@@ -18,7 +18,7 @@ import numpy as np
 
 from meshchat.media import scroll
 from meshchat.media.operations import PART_PIXELS_MAX, Copy, Operation, Put, Size, encode_operations
-from meshchat.media.tiles import CELL, Grid, Mask, Rect, Rows
+from meshchat.media.tiles import CELL, Grid, Mask, Rect, Rows, around
 from meshchat.units import Pixels, Seconds
 
 REST_S: Seconds = 0.15
@@ -263,10 +263,7 @@ class Desk:
 
 def _around(moved: tuple[Copy, ...]) -> Rect:
     """The box in which all of that moved."""
-    left, top = min(each.to.x for each in moved), min(min(each.to.y, each.source.y) for each in moved)
-    right = max(each.to.x + each.to.width for each in moved)
-    bottom = max(max(each.to.y, each.source.y) + each.to.height for each in moved)
-    return Rect(left, top, right - left, bottom - top)
+    return around([place for each in moved for place in (each.to, each.source)])
 
 
 def split(rect: Rect) -> list[Rect]:

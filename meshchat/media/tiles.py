@@ -10,7 +10,7 @@ letters on the other side's screen for good.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -151,6 +151,13 @@ class Grid:
         return Rect(left, row * CELL + top, right - left, bottom - top)
 
 
+def around(rects: Collection[Rect]) -> Rect:
+    """The least rectangle that holds them all, of which there is one at least."""
+    left, top = min(each.x for each in rects), min(each.y for each in rects)
+    right, bottom = max(each.x + each.width for each in rects), max(each.y + each.height for each in rects)
+    return Rect(left, top, right - left, bottom - top)
+
+
 def merged(rects: list[Rect], waste_max: float = WASTE_MAX) -> tuple[Rect, ...]:
     """Rectangles of neighbouring bands put together where that wastes little; they come in order from the top."""
     done: list[Rect] = []
@@ -158,7 +165,7 @@ def merged(rects: list[Rect], waste_max: float = WASTE_MAX) -> tuple[Rect, ...]:
         for place in reversed(range(len(done))):
             above = done[place]
             if above.y + above.height == rect.y and _is_worth(above, rect, waste_max):
-                done[place] = _union(above, rect)
+                done[place] = around([above, rect])
                 break
         else:
             done.append(rect)
@@ -166,16 +173,10 @@ def merged(rects: list[Rect], waste_max: float = WASTE_MAX) -> tuple[Rect, ...]:
 
 
 def _is_worth(one: Rect, other: Rect, waste_max: float) -> bool:
-    both = _union(one, other)
+    both = around([one, other])
     if both.height > STRIP_ROWS or both.area > waste_max * (one.area + other.area):
         return False
     return both.width == max(one.width, other.width)
-
-
-def _union(one: Rect, other: Rect) -> Rect:
-    x, y = min(one.x, other.x), min(one.y, other.y)
-    right, bottom = max(one.x + one.width, other.x + other.width), max(one.y + one.height, other.y + other.height)
-    return Rect(x, y, right - x, bottom - y)
 
 
 def _zeros(bits: int) -> int:
