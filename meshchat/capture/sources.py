@@ -15,7 +15,7 @@ from meshchat.capture.pattern import KINDS, Pattern
 from meshchat.capture.protocol import DEFAULT_SOURCE, Spec
 from meshchat.capture.x11 import Display
 from meshchat.errors import ScreenError
-from meshchat.media.tiles import Rows
+from meshchat.media.tiles import Rows, cut_or_filled
 from meshchat.units import Pixels, Seconds
 
 PATTERN = "test-pattern"
@@ -99,12 +99,7 @@ class Pictures:
         except (OSError, Image.DecompressionBombError) as error:
             raise ScreenError(f"cannot read the picture {path}: {error}") from None
         pixels = np.ascontiguousarray(loaded[:, :, [2, 1, 0, 3]]).view(np.uint32)[:, :, 0]
-        if self._shown < 0:
-            self._picture = pixels
-        else:
-            height, width = (min(one, other) for one, other in zip(pixels.shape, self._picture.shape, strict=True))
-            self._picture = np.zeros_like(self._picture)
-            self._picture[:height, :width] = pixels[:height, :width]
+        self._picture = pixels if self._shown < 0 else cut_or_filled(pixels, *self._picture.shape)
         self._shown = number
         return self._picture
 

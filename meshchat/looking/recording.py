@@ -19,6 +19,7 @@ import numpy as np
 from meshchat.codec import encode_jpeg
 from meshchat.errors import MeshchatError, UsageError, WireError
 from meshchat.looking import Ended, View, feed
+from meshchat.media.tiles import cut_or_filled
 from meshchat.units import Pixels, Seconds
 
 PAUSE_S: Seconds = 1 / 30
@@ -135,9 +136,7 @@ class Film:
         """See `Reel`."""
         if self._stream is None:
             self._begin(picture.shape[1] // 2 * 2, picture.shape[0] // 2 * 2)  # colours are halved both ways
-        fitted = np.zeros((self._stream.height, self._stream.width), np.uint32)
-        height, width = (min(one, other) for one, other in zip(picture.shape, fitted.shape, strict=True))
-        fitted[:height, :width] = picture[:height, :width]
+        fitted = cut_or_filled(picture, self._stream.height, self._stream.width)
         tick = max(round(at * TICKS), self._last[1] + 1 if self._last else 0)
         self._last = fitted, tick
         self._write(fitted, tick)

@@ -158,6 +158,14 @@ def around(rects: Collection[Rect]) -> Rect:
     return Rect(left, top, right - left, bottom - top)
 
 
+def cut_or_filled(picture: Pixels, height: int, width: int) -> Pixels:
+    """A picture of that size: what reaches beyond it is cut off, and what is missing right and below is black."""
+    found = np.zeros((height, width), np.uint32)
+    height, width = min(height, picture.shape[0]), min(width, picture.shape[1])
+    found[:height, :width] = picture[:height, :width]
+    return found
+
+
 def merged(rects: list[Rect], waste_max: float = WASTE_MAX) -> tuple[Rect, ...]:
     """Rectangles of neighbouring bands put together where that wastes little; they come in order from the top."""
     done: list[Rect] = []
