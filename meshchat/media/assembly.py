@@ -122,8 +122,7 @@ class Assembly:
     def check(self, now: Seconds) -> None:
         """Gives up what has been missing for too long."""
         if self._pending:
-            begins = [number for number, each in self._pending.items() if each.after == 0]
-            first = self._pending[max(begins, default=min(self._pending))]
+            first = self._pending[self._newest_beginning() or min(self._pending)]
             if now - max(first.touched_at, self._progress_at) > STUCK_S:
                 self.give_up()
 
@@ -181,8 +180,12 @@ class Assembly:
 
     def _needed(self) -> list[int]:
         """The slices in the making in order, without those before the beginning of a newer chain."""
-        begin = max((number for number, each in self._pending.items() if each.after == 0), default=0)
+        begin = self._newest_beginning()
         return sorted(number for number in self._pending if number >= begin)
+
+    def _newest_beginning(self) -> int:
+        """The last slice in the making that begins a chain; 0 for none."""
+        return max((number for number, each in self._pending.items() if each.after == 0), default=0)
 
     def _missing(self, now: Seconds) -> list[Gap]:
         """Parts that should be here: overtaken by later ones, or the end of a slice that does not go on."""
