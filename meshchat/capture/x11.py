@@ -11,7 +11,9 @@ covers is kept aside until the next look.
 
 from __future__ import annotations
 
+import contextlib
 import select
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -41,8 +43,7 @@ class Display:
         self._refused = (xcffib.ConnectionException, xcffib.ProtocolException)
         self._format = xcffib.xproto.ImageFormat.ZPixmap
         self._memory: SharedMemory | None = None
-        self._pointer = Pointer()
-        try:
+        with self._asking("the display reports no drawing"):
             connect: Any = xcffib.connect
             self._display: Any = connect()
             screen = self._display.get_setup().roots[0]
@@ -55,8 +56,6 @@ class Display:
             self._number, self._region = self._display.generate_id(), self._display.generate_id()
             self._fixes.CreateRegionChecked(self._region, 0, []).check()
             self._damage.CreateChecked(self._number, self._root, xcffib.damage.ReportLevel.NonEmpty).check()
-        except self._refused as error:
-            raise OSError(f"the display reports no drawing: {type(error).__name__}") from None
         if depth not in (24, 32):
             raise OSError(f"the display has {depth} bits for each pixel")
 
@@ -67,10 +66,11 @@ class Display:
         memory = SharedMemory(4 * width * height)
         self._segment = self._display.generate_id()
         try:
-            self._shm.AttachChecked(self._segment, memory.number, False).check()
-        except self._refused as error:
+            with self._asking("the display shares no memory"):
+                self._shm.AttachChecked(self._segment, memory.number, False).check()
+        except OSError:
             memory.detach()
-            raise OSError(f"the display shares no memory: {type(error).__name__}") from None
+            raise
         finally:
             memory.leave_to_those_attached()
         self._memory = memory
@@ -91,11 +91,9 @@ class Display:
     def drawn(self) -> bool:
         """Whether it was told that something was drawn, without waiting. Raises `OSError` when the display is gone."""
         drawn = False
-        try:
+        with self._asking("the display is gone"):
             while self._display.poll_for_event() is not None:
                 drawn = True
-        except self._refused as error:
-            raise OSError(f"the display is gone: {type(error).__name__}") from None
         return drawn
 
     def seen(self) -> None:
@@ -105,7 +103,7 @@ class Display:
 
     def look(self) -> Rows:
         """Brings the picture up to date; the rows in which it may have changed. Raises `OSError` when that fails."""
-        try:
+        with self._asking("the display is not shown any more"):
             self._damage.Subtract(self._number, 0, self._region)
             told = self._fixes.FetchRegion(self._region)
             image = self._fixes.GetCursorImage()
@@ -115,8 +113,6 @@ class Display:
             rows = self._rows([(rect.y, rect.y + rect.height) for rect in rects])
             covered = self._pointer.lift(self.picture)
             self._fetch(rows)
-        except self._refused as error:
-            raise OSError(f"the display is not shown any more: {type(error).__name__}") from None
         x, y = cursor.x - cursor.xhot - self._left, cursor.y - cursor.yhot - self._top
         pixels = np.frombuffer(cursor.cursor_image.buf(), np.uint32).reshape(cursor.height, cursor.width)
         moved = self._pointer.put(self.picture, x, y, pixels)
@@ -124,11 +120,17 @@ class Display:
 
     def size(self) -> tuple[int, int]:
         """Width and height of all monitors together. Raises `OSError` when the display is gone."""
-        try:
+        with self._asking("the display is gone"):
             told = self._display.core.GetGeometry(self._root).reply()
-        except self._refused as error:
-            raise OSError(f"the display is gone: {type(error).__name__}") from None
         return told.width, told.height
+
+    @contextlib.contextmanager
+    def _asking(self, failed: str) -> Iterator[None]:
+        """Around what is asked of the display: raises `OSError`, with what that means, when it refuses or is gone."""
+        try:
+            yield
+        except self._refused as error:
+            raise OSError(f"{failed}: {type(error).__name__}") from None
 
     def _rows(self, drawn: list[tuple[int, int]]) -> Rows:
         height = len(self.picture)
