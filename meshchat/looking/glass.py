@@ -61,7 +61,6 @@ class Glass:
         self._place = Place(0, 0, UNIT)
         self._shared: pygame.Surface | None = None
         self._changed: list[Rect] = []
-        self._since: Seconds = 0.0
         self._open = True
         self._counting = False
         self._told = ""
@@ -139,7 +138,6 @@ class Glass:
         self._numbers.came(len(arrival.data), arrival.at)
         with contextlib.suppress(WireError):  # the daemon has looked through it: what is damaged is redrawn in time
             self._changed += self._view.take(arrival.data)
-        self._since = self._since or arrival.at
         picture = self._view.canvas.picture
         if picture.size and (self._shared is None or self._shared.get_size() != picture.shape[::-1]):
             self._shared = _surface(picture)
@@ -149,12 +147,11 @@ class Glass:
     # What is drawn
 
     def _draw_changes(self) -> None:
+        began = time.monotonic()
         parts = self._changed if len(self._changed) <= PARTS_MAX else [around(self._changed)]
         self._changed = []
         self._draw([each for part in parts if (each := self._draw_part(part))])
-        now = time.monotonic()
-        self._numbers.shown(self._since, now)
-        self._since = 0.0
+        self._numbers.shown(began, time.monotonic())
 
     def _draw_all(self) -> None:
         """The whole window, as after a change of its size."""

@@ -22,14 +22,18 @@ class Numbers:
     def __init__(self) -> None:
         self._shown: deque[tuple[Seconds, Seconds]] = deque(maxlen=KEPT_MAX)
         self._came: deque[tuple[Seconds, int]] = deque(maxlen=KEPT_MAX)
+        self._since: Seconds = 0.0
+        """When the first of what was not shown yet came; 0 if everything was."""
 
     def came(self, size: int, now: Seconds) -> None:
         """A message of so many bytes."""
         self._came.append((now, size))
+        self._since = self._since or now
 
-    def shown(self, since: Seconds, now: Seconds) -> None:
-        """A picture is on the glass, the first part of which came at `since`."""
-        self._shown.append((now, now - since))
+    def shown(self, began: Seconds, now: Seconds) -> None:
+        """A picture is on the glass, with everything that came; drawing it began then, if it was for nothing new."""
+        self._shown.append((now, now - (self._since or began)))
+        self._since = 0.0
 
     def line(self, screen: str, exact: bool, now: Seconds) -> str:
         """All of them on a line; `screen` tells its size and how it is drawn."""

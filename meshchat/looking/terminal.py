@@ -62,7 +62,6 @@ class _Show:
         self._counting = False
         self._said = ""
         self._size = os.terminal_size((0, 0))
-        self._since: Seconds = 0.0
 
     def run(self, waking: int) -> None:
         """Until a key, or the end of the feed."""
@@ -105,15 +104,13 @@ class _Show:
         while arrival := self._follower.take():
             self._numbers.came(len(arrival.data), arrival.at)
             self._drawing.take(arrival.data)
-            self._since = self._since or arrival.at
 
     def _draw(self) -> None:
         began = time.monotonic()
         _write(self._drawing.draw())
         ended = time.monotonic()
         self._drawing.took(began, ended)
-        self._numbers.shown(self._since or began, ended)
-        self._since = 0.0
+        self._numbers.shown(began, ended)
 
     def _say(self) -> None:
         """The line at the bottom."""
