@@ -22,6 +22,9 @@ Tongue: TypeAlias = Literal["kitty", "sixel", "blocks"]
 
 QUESTIONS = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[c"
 
+ATTRIBUTES = rb"\x1b\[\?([\d;]*)c"
+"""The answer to the last question."""
+
 ANSWER_S: Seconds = 1.0
 """How long a terminal may take: a slow line to the other side of the world."""
 
@@ -80,7 +83,7 @@ def _cell(writing: int) -> tuple[int, int] | None:
 def _answer(reading: int) -> bytes:
     """Everything up to the answer to the last question."""
     until, answer = time.monotonic() + ANSWER_S, b""
-    while len(answer) < ANSWER_BYTES_MAX and not re.search(rb"\x1b\[\?[\d;]*c", answer):
+    while len(answer) < ANSWER_BYTES_MAX and not re.search(ATTRIBUTES, answer):
         ready, _, _ = select.select([reading], [], [], max(0.0, until - time.monotonic()))
         if not ready or not (more := os.read(reading, ANSWER_BYTES_MAX)):
             break
@@ -97,7 +100,7 @@ def heard(answer: bytes, cell: tuple[int, int] | None, *, is_true: bool) -> Spee
     cell = (int(size[2]), int(size[1])) if size else cell
     is_known = cell is not None and all(0 < each <= CELL_MAX for each in cell)
     cell = cell if cell and is_known else CELL
-    attributes = re.search(rb"\x1b\[\?([\d;]*)c", answer)
+    attributes = re.search(ATTRIBUTES, answer)
     if re.search(rb"\x1b_Gi=31;OK\x1b\\", answer):
         return Speech("kitty", cell, is_true)
     if is_known and attributes and b"4" in attributes[1].split(b";")[1:]:
