@@ -38,7 +38,7 @@ class Drawing:
 
     def place(self, area: Area) -> str:
         """Draws there from now on, and anew; what to write so that nothing stays where it was."""
-        wiped = self._ink.wipe() if self._ink else ""
+        wiped = self.wipe()
         across, down = (1, 2) if self._speech.tongue == "blocks" else self._speech.cell
         stretch = 2 * self._speech.cell[0] / self._speech.cell[1] if self._speech.tongue == "blocks" else 1.0
         self._sheet = Sheet(area.columns * across, area.rows * down, stretch)
