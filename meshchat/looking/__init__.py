@@ -20,9 +20,14 @@ from meshchat.media.canvas import Canvas
 from meshchat.media.operations import Copy, Put, Size, parse_operations
 from meshchat.media.parts import PRESENT, SETTLED
 from meshchat.media.tiles import Rect
-from meshchat.units import safe_text
+from meshchat.units import Seconds, safe_text
 
 MESSAGE_BYTES_MAX = 2 << 20
+
+FIRST_S: Seconds = 10.0
+"""How long the first picture may take on a bad link."""
+
+NO_PICTURE = "no picture came; does the member still share its screen?"
 
 
 class Ended(MeshchatError):

@@ -17,16 +17,13 @@ with contextlib.redirect_stdout(io.StringIO()):  # it greets on stdout, which is
     import pygame
 
 from meshchat.errors import MeshchatError, WireError
-from meshchat.looking import View
+from meshchat.looking import FIRST_S, NO_PICTURE, View
 from meshchat.looking.follow import Arrival, Follower, Incoming
 from meshchat.looking.numbers import Numbers
 from meshchat.looking.place import UNIT, Place, actual, fitted, kept, moved, piece, zoomed
 from meshchat.media.operations import Size
 from meshchat.media.tiles import Rect, around
 from meshchat.units import Pixels, Seconds, safe_text
-
-FIRST_S: Seconds = 10.0
-"""How long the first picture may take on a bad link."""
 
 FAREWELL_S: Seconds = 3.0
 """How long the reason of the end is shown over the last picture."""
@@ -88,7 +85,7 @@ class Glass:
             if self._follower.over:
                 raise MeshchatError(self._follower.over)
             if time.monotonic() > until:
-                raise MeshchatError("no picture came; does the member still share its screen?")
+                raise MeshchatError(NO_PICTURE)
         return arrival
 
     def _make_window(self, *, full: bool) -> None:

@@ -7,14 +7,11 @@ from pathlib import Path
 
 from meshchat.codec import png
 from meshchat.errors import MeshchatError, Refused, WireError
-from meshchat.looking import Ended, View, feed
+from meshchat.looking import FIRST_S, NO_PICTURE, Ended, View, feed
 from meshchat.units import Seconds
 
 EXACT_S: Seconds = 3.0
 """How long to wait for an exact picture; a film never becomes one."""
-
-FIRST_S: Seconds = 10.0
-"""How long the first whole picture may take on a bad link."""
 
 
 async def snapshot(address: str, path: Path) -> None:
@@ -44,5 +41,5 @@ async def _look(address: str) -> View:
             if view.whole and not began_whole:
                 began_whole, until = True, loop.time() + EXACT_S
     if not began_whole:
-        raise Refused("no picture came; does the member still share its screen?")
+        raise Refused(NO_PICTURE)
     return view
