@@ -32,7 +32,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from meshchat.media.parts import Slice
-from meshchat.units import PeerId, Seconds
+from meshchat.units import PeerId, Seconds, bound
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +169,7 @@ class Gallery:
     def _token(self, screen: Screen) -> str:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         self._tokens[token] = (screen, asyncio.get_running_loop().time() + TOKEN_S)
-        while len(self._tokens) > TOKENS_MAX:
-            self._tokens.pop(next(iter(self._tokens)))
+        bound(self._tokens, TOKENS_MAX)
         return token
 
     def _redeem(self, token: str) -> Screen | None:
@@ -222,8 +221,7 @@ class Gallery:
                 cookie = secrets.token_urlsafe(TOKEN_BYTES)
             others = tuple(each for each in self._cookies.pop(cookie, ()) if each.peer != screen.peer)
             self._cookies[cookie] = (*others, screen)[-SCREENS_MAX:]
-            while len(self._cookies) > TOKENS_MAX:
-                self._cookies.pop(next(iter(self._cookies)))
+            bound(self._cookies, TOKENS_MAX)
             headers["Set-Cookie"] = f"{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/"
         elif cookie not in self._cookies:
             return _refusal(http.HTTPStatus.FORBIDDEN)
