@@ -7,6 +7,9 @@ daemon makes a `ControlServer`; anything else makes a `ControlClient`. Nothing h
 from meshchat.remote.client import ControlClient
 from meshchat.remote.commands import (
     GAIN_MAX,
+    MBIT_MAX,
+    MBIT_MIN,
+    MONITORS_MAX,
     SPEC_CHARACTERS_MAX,
     Alias,
     Appoint,
@@ -112,6 +115,9 @@ __all__ = [
     "CLIENTS_MAX",
     "GAIN_MAX",
     "LINE_BYTES_MAX",
+    "MBIT_MAX",
+    "MBIT_MIN",
+    "MONITORS_MAX",
     "PROTOCOL",
     "SPEC_CHARACTERS_MAX",
     "Alias",

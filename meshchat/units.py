@@ -49,6 +49,12 @@ THRESHOLD_DB_MIN = -90.0
 THRESHOLD_DB_MAX = -10.0
 """The highest: a shout."""
 
+FPS_MAX = 60
+"""Most pictures a second of a shared screen."""
+
+QUALITY_MIN, QUALITY_MAX = 10, 95
+"""Of what moves on it, as JPEG counts it."""
+
 SHORT_ID_DIGITS = 8
 """How many digits of an id a person is shown."""
 

@@ -7,9 +7,9 @@ from typing import IO, Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-LENGTH_BYTES = 4
+from meshchat.units import FPS_MAX, QUALITY_MAX, QUALITY_MIN
 
-FPS_MAX = 60
+LENGTH_BYTES = 4
 
 DEFAULT_SOURCE = "screen"
 
@@ -24,7 +24,7 @@ class Spec(Struct, frozen=True, array_like=True):
     region: tuple[int, int, int, int] | None = None
     """A part of it only: x, y, width, height in pixels."""
     fps: Annotated[int, Meta(ge=1, le=FPS_MAX)] = 30
-    quality: Annotated[int, Meta(ge=10, le=95)] = 75
+    quality: Annotated[int, Meta(ge=QUALITY_MIN, le=QUALITY_MAX)] = 75
     """Of what moves, as JPEG counts it; what rests is exact."""
 
 

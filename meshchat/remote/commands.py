@@ -7,7 +7,10 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from meshchat.units import (
+    FPS_MAX,
     NAME_CHARACTERS_MAX,
+    QUALITY_MAX,
+    QUALITY_MIN,
     TEXT_CHARACTERS_MAX,
     THRESHOLD_DB_MAX,
     THRESHOLD_DB_MIN,
@@ -29,6 +32,12 @@ PASSPHRASE_CHARACTERS_MAX = 1024
 
 SPEC_CHARACTERS_MAX = 4096
 """As long as a path can be on Linux."""
+
+MONITORS_MAX = 64
+"""Highest number of a monitor that may be shared: nobody has so many."""
+
+MBIT_MIN, MBIT_MAX = 0.5, 1000.0
+"""Between these lies what the bits to each watcher of a shared screen are bounded to."""
 
 Words: TypeAlias = Annotated[str, Meta(max_length=PASSPHRASE_CHARACTERS_MAX)]
 """A passphrase."""
@@ -277,14 +286,14 @@ class ShareStart(_Request, frozen=True, tag="share_start"):
 
     source: Annotated[str, Meta(min_length=1, max_length=1024)] = "screen"
     """`screen`, `test-pattern` with `:` and a kind, or the path of a picture or a folder of pictures."""
-    monitor: Annotated[int, Meta(ge=0, le=64)] = 0
+    monitor: Annotated[int, Meta(ge=0, le=MONITORS_MAX)] = 0
     """Which monitor, counted from 1; 0 for all of them."""
     region: tuple[int, int, int, int] | None = None
     """A part: x, y, width, height in pixels; null for the whole."""
-    fps: Annotated[int, Meta(ge=1, le=60)] = 30
-    quality: Annotated[int, Meta(ge=10, le=95)] = 75
+    fps: Annotated[int, Meta(ge=1, le=FPS_MAX)] = 30
+    quality: Annotated[int, Meta(ge=QUALITY_MIN, le=QUALITY_MAX)] = 75
     """JPEG quality of what moves; what rests is exact."""
-    max_mbit: Annotated[float, Meta(ge=0.5, le=1000)] = 200.0
+    max_mbit: Annotated[float, Meta(ge=MBIT_MIN, le=MBIT_MAX)] = 200.0
     """Most Mbit/s to each watcher."""
 
 

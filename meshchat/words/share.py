@@ -7,11 +7,8 @@ import contextlib
 
 from meshchat import control
 from meshchat.errors import UsageError
+from meshchat.units import FPS_MAX, QUALITY_MAX, QUALITY_MIN
 from meshchat.words.word import Word, asks
-
-FPS_MAX = 60
-QUALITIES = (10, 95)
-MBITS = (0.5, 1000.0)
 
 
 def _add_share(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +25,7 @@ def _add_share(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--quality", metavar="Q", type=_quality, default=start.quality,
-        help=f"JPEG quality of what moves, {QUALITIES[0]} to {QUALITIES[1]} ({start.quality}); what rests is exact",
+        help=f"JPEG quality of what moves, {QUALITY_MIN} to {QUALITY_MAX} ({start.quality}); what rests is exact",
     )  # fmt: skip
     parser.add_argument(
         "--max-mbit", metavar="M", type=_mbit, default=start.max_mbit,
@@ -40,7 +37,7 @@ def _share(words: argparse.Namespace) -> control.Command:
     """What the words come to. Raises `UsageError` for a monitor that cannot be."""
     if words.what == "stop":
         return control.ShareStop()
-    if words.monitor is not None and not 1 <= words.monitor <= 64:
+    if words.monitor is not None and not 1 <= words.monitor <= control.MONITORS_MAX:
         raise UsageError(f"--monitor {words.monitor}: monitors are counted from 1")
     return control.ShareStart(
         source=words.source or "screen",
@@ -65,11 +62,11 @@ def _fps(text: str) -> int:
 
 
 def _quality(text: str) -> int:
-    return int(_number(text, *QUALITIES, whole=True))
+    return int(_number(text, QUALITY_MIN, QUALITY_MAX, whole=True))
 
 
 def _mbit(text: str) -> float:
-    return _number(text, *MBITS, whole=False)
+    return _number(text, control.MBIT_MIN, control.MBIT_MAX, whole=False)
 
 
 def _number(text: str, low: float, high: float, *, whole: bool) -> float:
