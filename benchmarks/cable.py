@@ -8,7 +8,6 @@ cable, so that a packet that is lost is one of 1500 bytes whoever sent it.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 
 from benchmarks.lab import Place
@@ -47,7 +46,7 @@ class Cable:
                 raise NetworkError(f"the command {tool} is missing: install nftables and iproute2")
         self._ends = (sharer, watcher)
         for end in self._ends:
-            _run(end, "ip", "link", "set", PORT, "gso_max_segs", "1")
+            end.run("ip", "link", "set", PORT, "gso_max_segs", "1")
 
     def become(self, network: Network) -> None:
         """Has these properties from now on."""
@@ -55,30 +54,23 @@ class Cable:
         if network.loss_percent:
             for end in self._ends:
                 lot = ("numgen", "random", "mod", "1000", "<", str(round(network.loss_percent * 10)))
-                _run(end, "nft", "add", "table", "inet", "loss")
-                _run(end, "nft", "add chain inet loss in { type filter hook input priority 0 ; }")
-                _run(end, "nft", "add", "rule", "inet", "loss", "in", "iifname", PORT, *lot, "drop")
+                end.run("nft", "add", "table", "inet", "loss")
+                end.run("nft", "add chain inet loss in { type filter hook input priority 0 ; }")
+                end.run("nft", "add", "rule", "inet", "loss", "in", "iifname", PORT, *lot, "drop")
         if network.mbit:
             bucket = ("tbf", "rate", f"{network.mbit:g}mbit", "burst", "32k", "latency", "50ms")
-            _run(self._ends[0], "tc", "qdisc", "replace", "dev", PORT, "root", *bucket)
+            self._ends[0].run("tc", "qdisc", "replace", "dev", PORT, "root", *bucket)
 
     def heal(self) -> None:
         """Loses nothing, and is fast."""
         for end in self._ends:
-            _run(end, "nft", "flush", "ruleset")
-            _run(end, "tc", "qdisc", "replace", "dev", PORT, "root", "pfifo_fast")
+            end.run("nft", "flush", "ruleset")
+            end.run("tc", "qdisc", "replace", "dev", PORT, "root", "pfifo_fast")
 
     def bytes(self) -> int:
         """What came to the watcher's end so far, with all headers."""
-        for line in _run(self._ends[1], "cat", "/proc/net/dev").splitlines():
+        for line in self._ends[1].run("cat", "/proc/net/dev").splitlines():
             name, _, counts = line.partition(":")
             if name.strip() == PORT:
                 return int(counts.split()[0])
         raise NetworkError("the watcher's end of the cable is gone")
-
-
-def _run(place: Place, *words: str) -> str:
-    done = subprocess.run([*place.enter, *words], check=False, capture_output=True, text=True, timeout=20)
-    if done.returncode:
-        raise NetworkError(f"`{' '.join(words)}` failed: {done.stderr.strip()}")
-    return done.stdout

@@ -61,6 +61,15 @@ class Place:
     enter: tuple[str, ...] = ()
     """The words that start a program there."""
 
+    def run(self, *words: str, given: str = "") -> str:
+        """Runs a command there; what it says. `NetworkError` if it fails."""
+        done = subprocess.run(
+            [*self.enter, *words], input=given, check=False, capture_output=True, text=True, timeout=20
+        )
+        if done.returncode:
+            raise NetworkError(f"`{' '.join(words)}` failed: {done.stderr.strip()}")
+        return done.stdout
+
 
 def can_have_namespaces() -> bool:
     """Whether this machine and this user can make network namespaces."""

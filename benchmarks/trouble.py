@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import shutil
 import signal
 import statistics
 import sys
@@ -52,8 +53,8 @@ def main() -> int:
 
 
 async def _measure(words: argparse.Namespace) -> list[Row]:
-    if words.loopback or not lab.can_have_namespaces():
-        raise NetworkError("there is no network to break: run it as root on Linux, without --loopback")
+    if words.loopback or not lab.can_have_namespaces() or shutil.which("nft") is None:
+        raise NetworkError("there is no network to break: run it as root on Linux with nftables, without --loopback")
     rows: list[Row] = []
     for name in words.scenes:
         begun = time.monotonic()

@@ -6,10 +6,7 @@ hears it nor reaches it, as if a cable had been pulled.
 
 from __future__ import annotations
 
-import subprocess
-
 from benchmarks.lab import Place
-from meshchat.errors import NetworkError
 
 RULES = """
 table inet weather {{
@@ -36,22 +33,14 @@ def set_fair(place: Place, *, mdns: bool = True, loss_percent: int = 0) -> None:
         mdns="" if mdns else "udp dport 5353 drop",
         loss=f"meta l4proto udp numgen random mod 100 < {loss_percent} drop" if loss_percent else "",
     )
-    _nft(place, "-f", "-", rules="table inet weather\ndelete table inet weather\n" + rules)
+    place.run("nft", "-f", "-", given="table inet weather\ndelete table inet weather\n" + rules)
 
 
 def cut(place: Place, *others: Place) -> None:
     """From now on that host has nothing to do with these; `set_fair` came first."""
-    _nft(place, "add", "element", "inet", "weather", "cut", "{", ", ".join(each.host for each in others), "}")
+    place.run("nft", "add", "element", "inet", "weather", "cut", "{", ", ".join(each.host for each in others), "}")
 
 
 def join(place: Place) -> None:
     """Whoever that host was cut off from is there again."""
-    _nft(place, "flush", "set", "inet", "weather", "cut")
-
-
-def _nft(place: Place, *words: str, rules: str = "") -> None:
-    done = subprocess.run(
-        [*place.enter, "nft", *words], input=rules, capture_output=True, text=True, check=False, timeout=20
-    )
-    if done.returncode:
-        raise NetworkError(f"nft failed ({done.stderr.strip()}): this benchmark needs root and nftables")
+    place.run("nft", "flush", "set", "inet", "weather", "cut")
