@@ -41,6 +41,11 @@ class Viewer:
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
 
+    async def at_bob(self, *keys: str) -> None:
+        """The cursor on the first of the others, then these keys."""
+        await self.until(lambda: self.app.main.query_one(Members).has_focus)
+        await self.press("down", *keys)
+
     async def write(self, text: str) -> None:
         """Fill in the field of a box, once it is ready to be typed into."""
         await self.until(lambda: isinstance(self.app.focused, Input))
@@ -189,8 +194,7 @@ async def test_mute_says_so_and_is_undone_by_the_same_key_or_a_click(tmp_path: P
 
 async def test_one_member_is_turned_up_down_and_off(tmp_path: Path) -> None:
     async with watching(tmp_path, in_the_kitchen) as me:
-        await me.until(lambda: me.app.main.query_one(Members).has_focus)
-        await me.press("down", "plus")
+        await me.at_bob("plus")
         assert await me.hears(control.Volume) == control.Volume(member=BOB, gain=1.25, id=1)
         await me.press("0")
         await me.until(lambda: len(me.daemon.wishes(control.Volume)) == 2)
@@ -204,8 +208,7 @@ def moderating(script: Script) -> None:
 
 async def test_a_moderator_is_asked_before_somebody_is_sent_out(tmp_path: Path) -> None:
     async with watching(tmp_path, moderating) as me:
-        await me.until(lambda: me.app.main.query_one(Members).has_focus)
-        await me.press("down", "x")
+        await me.at_bob("x")
         await me.until(lambda: isinstance(me.app.screen, ConfirmBox))
         await me.sees("Send bob out of the room?")
         await me.press("escape")
@@ -219,8 +222,7 @@ async def test_a_moderator_is_asked_before_somebody_is_sent_out(tmp_path: Path) 
 
 async def test_who_is_no_moderator_has_no_key_to_send_anybody_out(tmp_path: Path) -> None:
     async with watching(tmp_path, in_the_kitchen) as me:
-        await me.until(lambda: me.app.main.query_one(Members).has_focus)
-        await me.press("down", "x", "f")
+        await me.at_bob("x", "f")
         await me.sees("jitter")
         assert me.app.screen is me.app.main
 

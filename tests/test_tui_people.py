@@ -8,19 +8,12 @@ from meshchat import control
 from meshchat.view.panes import Members
 from meshchat.view.people import PersonBox, VerifyBox
 from tests.scripted_daemon import BOB, WORDS, Script, member, room
-from tests.test_tui import Viewer, in_the_kitchen, moderating, watching
-
-
-async def at_bob(me: Viewer) -> None:
-    """The cursor on bob."""
-    await me.until(lambda: me.app.main.query_one(Members).has_focus)
-    await me.press("down")
+from tests.test_tui import in_the_kitchen, moderating, watching
 
 
 async def test_enter_on_a_member_lists_what_can_be_done_and_does_it(tmp_path: Path) -> None:
     async with watching(tmp_path, moderating) as me:
-        await at_bob(me)
-        await me.press("enter")
+        await me.at_bob("enter")
         await me.until(lambda: isinstance(me.app.screen, PersonBox))
         await me.sees("silence the chosen member for you")
         await me.sees("send the chosen member out of the room for good")
@@ -42,8 +35,7 @@ async def test_a_click_on_oneself_lists_what_concerns_oneself(tmp_path: Path) ->
 
 async def test_words_are_compared_and_what_was_found_is_believed(tmp_path: Path) -> None:
     async with watching(tmp_path, in_the_kitchen) as me:
-        await at_bob(me)
-        await me.press("v")
+        await me.at_bob("v")
         assert await me.hears(control.Verify) == control.Verify(member=BOB, id=1)
         await me.until(lambda: isinstance(me.app.screen, VerifyBox))
         await me.sees(WORDS)
@@ -54,7 +46,7 @@ async def test_words_are_compared_and_what_was_found_is_believed(tmp_path: Path)
 
 async def test_whoever_is_asked_sees_the_same_words_and_can_say_that_they_differ(tmp_path: Path) -> None:
     async with watching(tmp_path, in_the_kitchen) as me:
-        await at_bob(me)
+        await me.at_bob()
         me.daemon.publish(control.WordsShown(BOB, "bob", "brisk cedar"))
         await me.sees("Words to compare with bob")
         await me.press("v")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from meshchat import control
 from meshchat.view.dialogs import WatchBox
-from meshchat.view.panes import Members
 from tests.scripted_daemon import BOB, PAGE, Script, member, room
 from tests.test_tui import in_the_kitchen, watching
 
@@ -56,8 +55,7 @@ async def test_a_screen_is_watched_in_the_browser_or_by_its_address(tmp_path: Pa
         return False
 
     async with watching(tmp_path, bob_shares, browse=browse) as me:
-        await me.until(lambda: me.app.main.query_one(Members).has_focus)
-        await me.press("down", "w")
+        await me.at_bob("w")
         assert await me.hears(control.Watch) == control.Watch(member=BOB, id=1)
         await me.until(lambda: isinstance(me.app.screen, WatchBox))
         await me.sees(PAGE)
@@ -79,8 +77,7 @@ async def test_where_there_can_be_a_window_it_opens_and_says_why_it_closed(tmp_p
         return "bob: it is shared no more"
 
     async with watching(tmp_path, bob_shares, show=show) as me:
-        await me.until(lambda: me.app.main.query_one(Members).has_focus)
-        await me.press("down", "w")
+        await me.at_bob("w")
         await me.until(lambda: shown)
         assert (shown[0].page, shown[0].alias) == (PAGE, "bob")
         await me.press("m")
@@ -91,8 +88,7 @@ async def test_where_there_can_be_a_window_it_opens_and_says_why_it_closed(tmp_p
 
 async def test_without_a_display_the_address_is_given_with_the_way_over_ssh(tmp_path: Path) -> None:
     async with watching(tmp_path, bob_shares) as me:
-        await me.until(lambda: me.app.main.query_one(Members).has_focus)
-        await me.press("down", "w")
+        await me.at_bob("w")
         await me.sees("is to be seen in a browser")
         await me.sees(PAGE)
         await me.sees("ssh -L 40123:127.0.0.1:40123 HOST")
@@ -102,14 +98,12 @@ async def test_without_a_display_the_address_is_given_with_the_way_over_ssh(tmp_
 
 async def test_who_shares_nothing_cannot_be_watched(tmp_path: Path) -> None:
     async with watching(tmp_path, in_the_kitchen) as me:
-        await me.until(lambda: me.app.main.query_one(Members).has_focus)
-        await me.press("down", "w", "f")
+        await me.at_bob("w", "f")
         await me.sees("jitter")
         assert not me.daemon.wishes(control.Watch)
 
 
 async def test_a_terminal_that_cannot_be_left_says_so(tmp_path: Path) -> None:
     async with watching(tmp_path, bob_shares) as me:
-        await me.until(lambda: me.app.main.query_one(Members).has_focus)
-        await me.press("down", "g")
+        await me.at_bob("g")
         await me.sees("This terminal cannot be left to another program.")

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from meshchat import control
-from meshchat.view.panes import Members
 from meshchat.view.signs import DRAWN, PLAIN, Signs
 from tests.scripted_daemon import ADA, BOB, EVE, Script, member, room, said, summary
 from tests.test_tui import Viewer, watching, with_rooms
@@ -52,8 +51,7 @@ async def the_rooms(me: Viewer) -> None:
 
 async def the_person(me: Viewer) -> None:
     await the_room(me)
-    await me.until(lambda: me.app.main.query_one(Members).has_focus)
-    await me.press("down", "enter")
+    await me.at_bob("enter")
     await me.sees("compare two words")
 
 
