@@ -61,7 +61,6 @@ class Script:
     """What the daemon knows and what it heard; `refusal` is what it says to joins, creations and screens."""
 
     server: ControlServer = field(init=False)
-    profile: Path
     alias: str = "ada"
     rooms: tuple[RoomSummary, ...] = ()
     room: RoomStatus | None = None
@@ -102,6 +101,10 @@ class Script:
     def wishes(self, *kinds: type[Command]) -> list[Command]:
         """What was asked for, without the figures that a terminal reads by itself."""
         return [each for each in self.heard if isinstance(each, kinds)]
+
+    def talked(self) -> tuple[bool | None, ...]:
+        """What was told of the key to talk."""
+        return tuple(each.on for each in self.heard if isinstance(each, control.Talk))
 
     async def handle(self, command: Command) -> Answer:
         self.heard.append(command)
@@ -215,7 +218,7 @@ class Script:
 @asynccontextmanager
 async def playing(profile: Path, change: Callable[[Script], None] = lambda _: None) -> AsyncIterator[Script]:
     """A scripted daemon for that profile; `change` prepares what it knows."""
-    script = Script(profile)
+    script = Script()
     change(script)
     script.server = ControlServer(profile, script.handle, script.snapshot)
     await script.server.start()

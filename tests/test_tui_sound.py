@@ -121,7 +121,7 @@ async def test_where_no_release_is_told_space_begins_and_ends(tmp_path: Path) ->
         await me.sees("you talk")
         await me.press("space")
         await me.sees("Space talks")
-        assert [each.on for each in me.daemon.wishes(control.Talk) if isinstance(each, control.Talk)] == [None, None]
+        assert me.daemon.talked() == (None, None)
         assert not me.daemon.wishes(control.Mute)
 
 
@@ -143,7 +143,7 @@ async def test_a_terminal_that_loses_sight_lets_go(tmp_path: Path) -> None:
         await me.sees("you talk")
         me.app.post_message(AppBlur())
         await me.sees("hold Space")
-        assert [each.on for each in me.daemon.wishes(control.Talk) if isinstance(each, control.Talk)] == [True, False]
+        assert me.daemon.talked() == (True, False)
 
 
 async def test_a_file_is_played_seen_and_ended(tmp_path: Path) -> None:

@@ -81,8 +81,8 @@ class Terminal:
 
     async def hears(self, *wanted: bool | None) -> None:
         """The daemon was told that, and nothing else, of the key to talk."""
-        await self.until(lambda: len(self.daemon.wishes(control.Talk)) >= len(wanted))
-        assert tuple(each.on for each in self.daemon.wishes(control.Talk) if isinstance(each, control.Talk)) == wanted
+        await self.until(lambda: len(self.daemon.talked()) >= len(wanted))
+        assert self.daemon.talked() == wanted
 
 
 @asynccontextmanager

@@ -32,13 +32,13 @@ def after(*events: Happening, state: State | None = None, now: float = 10.0) -> 
 
 
 def figures(*others: control.MemberStatus) -> FiguresRead:
-    script = Script(profile=None)  # type: ignore[arg-type]
+    script = Script()
     script.room = room(*others)
     return FiguresRead(script.status())
 
 
 def in_kitchen(tmp_path: object = None) -> State:
-    script = Script(profile=None)  # type: ignore[arg-type]
+    script = Script()
     script.room, script.rooms = room(member(BOB, "bob", coordinator=True)), (summary("kitchen", joined=True),)
     return after(Linked(own=True), script.snapshot())
 
@@ -46,7 +46,7 @@ def in_kitchen(tmp_path: object = None) -> State:
 def test_a_snapshot_is_the_whole_truth() -> None:
     state = in_kitchen()
     assert (state.link, state.alias, state.room and state.room.name) == ("live", "ada", "kitchen")
-    empty = after(Script(profile=None).snapshot(), state=state)  # type: ignore[arg-type]
+    empty = after(Script().snapshot(), state=state)
     assert empty.room is None
     assert empty.rooms == ()
 
@@ -127,7 +127,7 @@ def test_long_words_are_folded() -> None:
 
 
 def test_an_empty_list_says_where_it_looks() -> None:
-    script = Script(profile=None)  # type: ignore[arg-type]
+    script = Script()
     state = after(Ticked(), state=after(Linked(own=True), script.snapshot()), now=22.0)
     said = " ".join(text_of(each) for each in lines.empty_rooms(state, DRAWN))
     assert "12 s" in said

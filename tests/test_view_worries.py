@@ -19,7 +19,7 @@ from tests.scripted_daemon import ADA, BOB, Script, member, room, summary
 
 
 def standing(microphone: str = "microphone Headset (48000 Hz)", **bob: object) -> tuple[State, Script]:
-    script = Script(profile=None)  # type: ignore[arg-type]
+    script = Script()
     script.room, script.microphone = room(member(BOB, "bob", **bob)), microphone
     state = State()
     for event in (Linked(own=True), script.snapshot(), control.RoomEntered(script.room)):
