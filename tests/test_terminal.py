@@ -47,6 +47,21 @@ class Terminal:
             assert time.monotonic() < deadline, f"{self._alias} never {what}:\n{self.screen()}"
             time.sleep(0.1)
 
+    def opens(self, room: str) -> None:
+        """Be in a new room."""
+        self._goes("n", "What shall it be called?", room)
+
+    def joins(self, room: str) -> None:
+        """By name: the loopback may hold rooms of other programs, into which this test has no business to go."""
+        self._goes("j", "Its name, or its invite link", room)
+
+    def _goes(self, key: str, question: str, room: str) -> None:
+        self.press(key)
+        self.sees(question)
+        self.press("-l", room)
+        self.press("Enter")
+        self.sees(f"{self._alias} (you)")
+
     @property
     def daemon(self) -> int:
         """The process of the daemon that this terminal started."""
@@ -71,6 +86,8 @@ def two(tmp_path: Path) -> Iterator[tuple[Terminal, Terminal]]:
         for each in (ann, bob):
             each.open()
             started.append(each)
+        for each in started:
+            each.sees("n New")
         yield ann, bob
     finally:
         for each in started:
@@ -83,20 +100,10 @@ def two(tmp_path: Path) -> Iterator[tuple[Terminal, Terminal]]:
 def test_two_people_meet_talk_write_and_outlive_the_coordinator(two: tuple[Terminal, Terminal]) -> None:
     ann, bob = two
     room = f"den-{os.getpid()}"
-    for each in two:
-        each.sees("n New")
-    ann.press("n")
-    ann.sees("What shall it be called?")
-    ann.press("-l", room)
-    ann.press("Enter")
-    ann.sees("ann (you)")
+    ann.opens(room)
 
     bob.sees(room)
-    bob.press("j")  # by name: the loopback may hold rooms of other programs, into which this test has no business to go
-    bob.sees("Its name, or its invite link")
-    bob.press("-l", room)
-    bob.press("Enter")
-    bob.sees("bob (you)")
+    bob.joins(room)
     ann.sees("2 members")
 
     bob.until(lambda: "Join a room" not in bob.screen(), "closed the box")
@@ -133,20 +140,10 @@ def test_two_people_meet_talk_write_and_outlive_the_coordinator(two: tuple[Termi
 def test_a_screen_is_drawn_on_the_terminal_and_the_call_comes_back_after_it(two: tuple[Terminal, Terminal]) -> None:
     ann, bob = two
     room = f"stage-{os.getpid()}"
-    for each in two:
-        each.sees("n New")
-    ann.press("n")
-    ann.sees("What shall it be called?")
-    ann.press("-l", room)
-    ann.press("Enter")
-    ann.sees("ann (you)")
+    ann.opens(room)
     share = [sys.executable, "-m", "meshchat", "share", "start", "--source", "test-pattern:still"]
     subprocess.run([*share, "--profile", ann.profile], cwd=ROOT, check=True, capture_output=True)
-    bob.press("j")
-    bob.sees("Its name, or its invite link")
-    bob.press("-l", room)
-    bob.press("Enter")
-    bob.sees("bob (you)")
+    bob.joins(room)
     bob.sees("\u25a3")
     bob.press("Down", "g")
     bob.sees("q closes")
