@@ -100,6 +100,13 @@ def in_the_kitchen(script: Script) -> None:
     script.room = room(member(BOB, "bob", coordinator=True, rtt_ms=3.0))
 
 
+async def at_the_lock(me: Viewer) -> None:
+    """Before the locked one of `with_rooms`."""
+    await me.sees("board")
+    await me.press("enter")
+    await me.until(lambda: isinstance(me.app.screen, UnlockBox))
+
+
 async def test_a_room_is_joined_by_one_key(tmp_path: Path) -> None:
     async with watching(tmp_path, with_rooms) as me:
         await me.sees("kitchen")
@@ -118,9 +125,7 @@ async def test_a_room_is_joined_by_one_click(tmp_path: Path) -> None:
 
 async def test_a_locked_room_asks_for_its_link(tmp_path: Path) -> None:
     async with watching(tmp_path, with_rooms) as me:
-        await me.sees("board")
-        await me.press("enter")
-        await me.until(lambda: isinstance(me.app.screen, UnlockBox))
+        await at_the_lock(me)
         await me.sees("board is locked")
         await me.write(LINK)
         assert await me.hears(control.Enter) == control.Enter(link=LINK, id=1)

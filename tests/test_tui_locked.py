@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from meshchat import control
-from meshchat.view.dialogs import UnlockBox
 from tests.scripted_daemon import summary
-from tests.test_tui import in_the_kitchen, watching, with_rooms
+from tests.test_tui import at_the_lock, in_the_kitchen, watching, with_rooms
 
 
 async def test_a_passphrase_opens_a_locked_room(tmp_path: Path) -> None:
     async with watching(tmp_path, with_rooms) as me:
-        await me.sees("board")
-        await me.press("enter")
-        await me.until(lambda: isinstance(me.app.screen, UnlockBox))
+        await at_the_lock(me)
         await me.write("acid yo-yo zoom")
         assert await me.hears(control.Join) == control.Join(name="board", passphrase="acid yo-yo zoom", id=1)
 
@@ -22,9 +19,7 @@ async def test_a_passphrase_opens_a_locked_room(tmp_path: Path) -> None:
 async def test_a_passphrase_goes_to_the_daemon_as_it_was_typed(tmp_path: Path) -> None:
     family = "\N{MAN}\N{ZERO WIDTH JOINER}\N{GIRL}"  # the joiner would be taken out of a name
     async with watching(tmp_path, with_rooms) as me:
-        await me.sees("board")
-        await me.press("enter")
-        await me.until(lambda: isinstance(me.app.screen, UnlockBox))
+        await at_the_lock(me)
         await me.write(family)
         assert await me.hears(control.Join) == control.Join(name="board", passphrase=family, id=1)
 
