@@ -145,26 +145,27 @@ def _snapshot(state: State, event: control.Snapshot, now: Seconds) -> State:
     status = event.status
     room = _entered(status.room) if status.room else None
     return replace(
-        state, now=now, peer_id=status.peer_id, alias=safe_text(status.alias), addresses=status.addresses,
-        port=status.port, playing=_playing(status.playing), transmit=status.transmit,
-        threshold_db=status.threshold_db, talking=status.talking, music=status.music,
-        microphone=_text(status.microphone),
-        speaker=_text(status.speaker), muted=status.muted, deafened=status.deafened, rooms=_rooms(event.rooms),
-        room=room,
+        _oneself(state, status), now=now, peer_id=status.peer_id, addresses=status.addresses, port=status.port,
+        playing=_playing(status.playing), rooms=_rooms(event.rooms), room=room,
+    )  # fmt: skip
+
+
+def _oneself(state: State, told: control.Status | control.SelfChanged) -> State:
+    """What of oneself a person changes, or a device that comes and goes."""
+    return replace(
+        state, alias=safe_text(told.alias), muted=told.muted, deafened=told.deafened,
+        microphone=_text(told.microphone), speaker=_text(told.speaker), transmit=told.transmit,
+        threshold_db=told.threshold_db, talking=told.talking, music=told.music,
     )  # fmt: skip
 
 
 def _self_changed(state: State, event: control.SelfChanged, now: Seconds) -> State:
-    alias = safe_text(event.alias)
+    told = _oneself(state, event)
 
     def renewed(member: MemberStatus) -> MemberStatus:
-        return structs.replace(member, alias=alias, muted=event.muted, deafened=event.deafened)
+        return structs.replace(member, alias=told.alias, muted=told.muted, deafened=told.deafened)
 
-    known = replace(
-        _changed(state, state.peer_id, renewed), alias=alias, muted=event.muted, deafened=event.deafened,
-        microphone=_text(event.microphone), speaker=_text(event.speaker), transmit=event.transmit,
-        threshold_db=event.threshold_db, talking=event.talking, music=event.music,
-    )  # fmt: skip
+    known = _changed(told, told.peer_id, renewed)
     if event.transmit == state.transmit:
         return known
     key = "Hold Space to talk" if state.holds else "Space begins to talk, and ends it"
