@@ -43,8 +43,8 @@ class Members(Rows):
 
     def show(self, state: State, signs: Signs) -> None:
         """Draw this state."""
-        room = state.room
-        wrong = _under(lines.worry_lines(worries(state), self.columns))
+        room, columns = state.room, self.columns
+        wrong = _under(lines.worry_lines(worries(state), columns))
         if room is None:
             self.entitle("No room")
             self.show_rows((), (*lines.no_room(state, signs), *wrong))
@@ -53,13 +53,11 @@ class Members(Rows):
         keyed = [
             (
                 each.id,
-                lines.member_line(
-                    each, state.levels.get(each.id), self.columns, signs, lines.screen_words(state, each)
-                ),
+                lines.member_line(each, state.levels.get(each.id), columns, signs, lines.screen_words(state, each)),
             )
             for each in room.members
         ]
-        self.show_rows(keyed, (*wrong, *_under(lines.note_lines(alone(state, room), self.columns))))
+        self.show_rows(keyed, (*wrong, *_under(lines.note_lines(alone(state, room), columns))))
 
 
 def _under(rows: list[lines.Pieces]) -> list[lines.Pieces]:
