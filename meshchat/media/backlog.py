@@ -89,6 +89,11 @@ class Backlog:
         self.dirty = self.everything
 
     @property
+    def follows(self) -> bool:
+        """Whether it keeps up, or is about to."""
+        return not self.behind or self.asked
+
+    @property
     def in_flight(self) -> int:
         """Bytes sent of which nothing was heard yet."""
         return sum(each.size for each in self._sent.values())

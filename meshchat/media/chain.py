@@ -87,12 +87,12 @@ class Chain:
     @property
     def is_followed(self) -> bool:
         """Whether anybody keeps up, or is about to: else nothing need be compressed for all."""
-        return any(not each.behind or each.asked for each in self.backlogs.values())
+        return any(each.follows for each in self.backlogs.values())
 
     @property
     def quality(self) -> float:
         """What share of the wanted quality the best link of those who keep up takes, 0..1."""
-        return max((each.rate.quality for each in self.backlogs.values() if not each.behind or each.asked), default=1.0)
+        return max((each.rate.quality for each in self.backlogs.values() if each.follows), default=1.0)
 
     def lack(self, now: Seconds) -> Lack | None:
         """What is to be compressed for those who fell behind and are free again; one question at a time."""
