@@ -23,7 +23,7 @@ from meshchat.units import safe_text
 from meshchat.view.commands import HELP, wanted
 from meshchat.view.reduce import reduce
 from meshchat.view.sentences import changes, forward_sentence, member_sentence, room_sentence, worry_sentence
-from meshchat.view.state import Happening, State
+from meshchat.view.state import TICK_S, Happening, State, Ticked
 from meshchat.view.worries import worries
 
 Print: TypeAlias = Callable[[str], None]
@@ -50,15 +50,22 @@ class Conversation:
 
     async def run(self, lines: asyncio.Queue[str | None]) -> None:
         """Obey lines until one says to end, or there are no more, which leaves the call running."""
-        holding = asyncio.create_task(self._attachment.run())
+        running = [asyncio.create_task(self._attachment.run()), asyncio.create_task(self._tick())]
         self._say("meshchat. /help lists the commands.")
         try:
             while (line := await lines.get()) is not None:
                 if not await self._obey(line):
                     break
         finally:
-            holding.cancel()
-            await asyncio.gather(holding, return_exceptions=True)
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        """Without it nothing would be said of what lasts too long, as of a microphone that hears nothing."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.observe(Ticked())
 
     async def _obey(self, line: str) -> bool:
         """Do what the line says; whether to go on."""

@@ -45,11 +45,8 @@ from meshchat.view.panes import Members
 from meshchat.view.reduce import compared, reduce
 from meshchat.view.signs import DRAWN, PLAIN, Signs
 from meshchat.view.sound import SoundBox
-from meshchat.view.state import Equipped, Happening, Looked, NoticeRead, State, Ticked, Told, WordsRead
+from meshchat.view.state import TICK_S, Equipped, Happening, Looked, NoticeRead, State, Ticked, Told, WordsRead
 from meshchat.view.welcome import WelcomeBox
-
-TICK_S: Seconds = 1.0
-"""How often what only time changes is looked at: notices that are over, how long one has been looking."""
 
 FRAME_S: Seconds = 0.05
 """Shortest time between two drawings: twice as often as the daemon tells levels."""

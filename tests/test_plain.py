@@ -13,6 +13,7 @@ import pytest
 from meshchat import config, control
 from meshchat.errors import UsageError
 from meshchat.plain import Conversation
+from meshchat.view import worries
 from meshchat.view.commands import Wanted, wanted
 from tests.scripted_daemon import BOB, LINK, PAGE, Script, came, member, playing, room, said, summary
 
@@ -201,3 +202,29 @@ async def test_trouble_is_told_with_the_commands_of_this_mode(tmp_path: Path) ->
         me.printed.clear()
         me.types("/trouble")
         await me.reads("/mic or /speaker takes one.")
+
+
+async def test_a_microphone_that_hears_nothing_is_told_once_it_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worries, "SILENT_S", 0.1)
+
+    def with_a_dead_microphone(script: Script) -> None:
+        script.rooms, script.microphone = (summary("kitchen"),), "microphone Headset (48000 Hz)"
+
+    async with listening(tmp_path, with_a_dead_microphone) as me:
+        await me.reads("kitchen")
+        me.types("/join kitchen")
+        await me.reads("In kitchen")
+        assert not any("hears nothing" in line for line in me.printed)
+        await me.reads("Your microphone hears nothing.")
+
+
+async def test_a_call_that_one_comes_back_to_is_not_judged_before_it_was_heard(tmp_path: Path) -> None:
+    def in_a_call(script: Script) -> None:
+        script.room, script.microphone = room(member(BOB, "bob")), "microphone Headset (48000 Hz)"
+
+    async with listening(tmp_path, in_a_call) as me:
+        me.types("/trouble")
+        await me.reads("Nothing is wrong")
+        assert not any("hears nothing" in line for line in me.printed)

@@ -145,8 +145,8 @@ def _snapshot(state: State, event: control.Snapshot, now: Seconds) -> State:
     status = event.status
     room = _entered(status.room) if status.room else None
     return replace(
-        _oneself(state, status), now=now, peer_id=status.peer_id, addresses=status.addresses, port=status.port,
-        playing=_playing(status.playing), rooms=_rooms(event.rooms), room=room,
+        _oneself(state, status), now=now, heard_at=now, peer_id=status.peer_id, addresses=status.addresses,
+        port=status.port, playing=_playing(status.playing), rooms=_rooms(event.rooms), room=room,
     )  # fmt: skip
 
 

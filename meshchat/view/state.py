@@ -81,6 +81,10 @@ class Told:
     text: str
 
 
+TICK_S: Seconds = 1.0
+"""How often what only time changes is looked at: notices that are over, how long one has been looking."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ticked:
     """Time passed."""
